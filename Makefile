@@ -1,0 +1,40 @@
+# Two commands matter: `make night` and `make test`. Each makes the environment it needs.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/ready
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.PHONY: help install data night test check clean
+
+help:
+	@echo "make night   a first night of about ten minutes on real text, with short profiles"
+	@echo "make test    every test"
+	@echo "make check   formatting, lint and types"
+	@echo "make clean   remove the environment"
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "nightshift needs Python 3.11 or later: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+data: $(READY)
+	@test -f data/manifest.json || $(RUN) nightshift data prepare
+
+night: data
+	$(RUN) nightshift run --short --hours 0.2 --max-experiments 8 --name first
+
+test: $(READY)
+	$(RUN) pytest
+
+check: $(READY)
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info

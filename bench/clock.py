@@ -1,0 +1,13 @@
+"""The one place that reads a clock, so that a simulated one needs no second code path."""
+
+import time
+
+
+def now_ms() -> int:
+    """Wall-clock time in milliseconds since the epoch, for people and logs."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never steps back, for durations and limits."""
+    return time.monotonic()

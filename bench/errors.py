@@ -1,0 +1,58 @@
+"""Every error a person can meet, as one small tree.
+
+::
+
+    NightshiftError            one clear line: what is wrong and what to type
+    ├── UsageError             a command's words are off: an unknown knob, profile, experiment
+    ├── DataError              no data prepared, or a shard that is not what it says
+    ├── MachineError           something this machine lacks: a library, a tool, a repository
+    ├── JournalError           a journal that cannot be trusted as it stands
+    ├── Refusal                a candidate turned away; carries a stable `reason`
+    │   ├── ProposalError      before any compute was spent
+    │   └── RunFailed          by a run that gave no measurement that counts
+    └── Interrupted            a run that was stopped from outside: repeated, never judged
+
+`ProposalError` becomes the status `checks_failed` and `RunFailed` becomes `crash` (or `checks_failed`, where the run
+itself was sound and its result was refused): one bad candidate never ends a night.
+"""
+
+
+class NightshiftError(Exception):
+    """The root. Its text is one line that a person can act on."""
+
+
+class UsageError(NightshiftError):
+    """What was asked for does not exist or does not fit."""
+
+
+class DataError(NightshiftError):
+    """The data folder is missing, incomplete or malformed."""
+
+
+class MachineError(NightshiftError):
+    """This machine lacks something; the text names the command that mends it."""
+
+
+class JournalError(NightshiftError):
+    """The journal is damaged or contradicts itself; the text names the line."""
+
+
+class Refusal(NightshiftError):
+    """A candidate was turned away under a stable name, `reason`, with a line of detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class ProposalError(Refusal):
+    """Refused before any compute was spent."""
+
+
+class RunFailed(Refusal):
+    """A run ended without a measurement that counts."""
+
+
+class Interrupted(NightshiftError):
+    """A run was stopped from outside; it says nothing about the candidate."""

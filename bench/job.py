@@ -1,0 +1,63 @@
+"""What goes into the bench and what comes out: a job, and its measurement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training plus one evaluation of one tree, under one profile and one seed."""
+
+    tree: Mapping[str, bytes]
+    """Every file of the candidate, by its path from the repository's root; all lie under `trainer/`."""
+    profile: Profile
+    seed: int
+    knobs: Mapping[str, str] = field(default_factory=dict)
+    """One-off overrides for a hand-made run; a night never sets them."""
+    label: str = "bench"
+    """What a person is shown while the run works."""
+
+
+class Cost(BaseModel):
+    """What one phase of a run took."""
+
+    model_config = ConfigDict(frozen=True)
+
+    wall_s: float
+    cpu_s: float
+
+
+class Measurement(BaseModel):
+    """What the bench measured itself; nothing in here is a candidate's claim, but `train_loss`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    val_bpb: float
+    """Bits per UTF-8 byte of the scored text, of the exported artifact."""
+    scored_tokens: int
+    scored_bytes: int
+    artifact_bytes: int
+    artifact_sha256: str
+    code_bytes: int
+    steps: int
+    train_tokens: int
+    tokens_per_s: float
+    """Training tokens by the wall clock of the train phase."""
+    train_loss: float | None
+    """Mean of the losses printed over the last third of the steps, in nats: a free hint, never evidence."""
+    phases: dict[str, Cost]
+    cpu_s: float
+    wall_s: float
+    overhead_s: float
+    """Wall seconds that were neither training, export, kernel compilation nor the model's forward passes."""
+    peak_memory_bytes: int
+    sandbox: str
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes that count against the cap: artifact and code."""
+        return self.artifact_bytes + self.code_bytes

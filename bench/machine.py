@@ -1,0 +1,86 @@
+"""What this machine is: the fingerprint under which a measurement may be reused."""
+
+import json
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from bench import blas
+from bench.errors import MachineError
+
+HERE = Path(__file__).parent
+
+
+class Fingerprint(BaseModel):
+    """Two runs can be compared bit by bit only where these agree."""
+
+    model_config = ConfigDict(frozen=True)
+
+    processor: str
+    blas: str
+    threads: int
+    mlx: str
+    device: str
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether one commit and one seed give the same bits every time (measured on CPU; not promised on a GPU)."""
+        return self.device == "cpu"
+
+
+class Probe(BaseModel):
+    """What a fresh process saw of MLX."""
+
+    mlx: str
+    device: str
+    gigaflops: float
+
+
+def environment(threads: int = 1) -> dict[str, str]:
+    """All that a run's process finds in its environment on top of the contract's variables; nothing of the caller's."""
+    library = blas.find().path
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+        "VECLIB_MAXIMUM_THREADS": str(threads),
+        **({"BLAS": str(library)} if library else {}),
+    }
+
+
+def launcher(name: str) -> list[str]:
+    """The command that starts one of the bench's launchers: no site folder of the person's, no current folder."""
+    return [sys.executable, "-s", "-P", "-B", str(HERE / f"launch_{name}.py")]
+
+
+@cache
+def probe() -> Probe:
+    """Start MLX once in a process of its own. Raises MachineError where it does not start."""
+    done = subprocess.run(launcher("probe"), env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no output"]
+        raise MachineError(f"MLX does not start here ({lines[-1]}): pip install -U 'mlx[cpu]'")
+    return Probe.model_validate(json.loads(done.stdout))
+
+
+@cache
+def fingerprint(threads: int = 1) -> Fingerprint:
+    """This machine's fingerprint for runs of `threads` threads."""
+    seen = probe()
+    return Fingerprint(processor=_processor(), blas=blas.find().name, threads=threads, mlx=seen.mlx, device=seen.device)
+
+
+def _processor() -> str:
+    if sys.platform == "darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

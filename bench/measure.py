@@ -1,0 +1,128 @@
+"""One run: lay the candidate's tree out, train it, take its artifact in, score it, and say what it cost."""
+
+import hashlib
+import stat
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+from bench import clock, files, machine, sandbox
+from bench.data import Dataset
+from bench.errors import RunFailed
+from bench.job import Cost, Job, Measurement
+from bench.score import Score, Text, score
+from bench.supervise import Account, Process, Progress, watch
+from bench.tokenizer import ByteCounts
+
+
+def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], None], stop: Event) -> Measurement:
+    """Train and score `job` in `folder`, which is made afresh.
+
+    A training that stopped short of its steps is repeated once. Raises RunFailed with a stable reason, and Interrupted
+    where `stop` was set from outside.
+    """
+    start = clock.monotonic()
+    tree = files.fresh_folder(folder) / "tree"
+    files.lay_out(job.tree, tree)
+    try:
+        account = _train(job, data, folder, show, stop)
+        if account.steps < job.profile.steps:
+            account = _train(job, data, folder, show, stop)
+        if account.steps < job.profile.steps:
+            raise RunFailed("too_slow", f"{account.steps} of {job.profile.steps} steps within the time, twice")
+        artifact, digest = take_in(folder / "out" / "artifact.bin", folder / "artifact.bin", job)
+        show({"phase": "score"})
+        profile = job.profile
+        scored = score(
+            tree,
+            artifact,
+            _text(data),
+            length=profile.window,
+            targets=profile.val_tokens,
+            limit_s=profile.limits.score_s,
+            stop=stop,
+        )
+    finally:
+        files.remove(folder / "out")
+        files.remove(folder / "tmp")
+    return _measurement(job, account, scored, artifact, digest, clock.monotonic() - start)
+
+
+def take_in(source: Path, target: Path, job: Job) -> tuple[Path, str]:
+    """Copy the artifact out of the trainer's reach: a regular file with one name and within the cap.
+
+    Returns the copy and its sha256. Raises RunFailed (`no_artifact`, `bad_artifact`, `artifact_too_large`).
+    """
+    try:
+        found = source.lstat()
+    except FileNotFoundError:
+        raise RunFailed("no_artifact", "the trainer ended well and left no artifact.bin in RUN_DIR") from None
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        raise RunFailed("bad_artifact", "artifact.bin is not a regular file with one name")
+    total, cap = found.st_size + code_bytes(job), job.profile.max_bytes
+    if total > cap:
+        raise RunFailed(
+            "artifact_too_large", f"artifact and code take {total:,} bytes; {job.profile.name} allows {cap:,}"
+        )
+    content = source.read_bytes()
+    target.write_bytes(content)
+    return target, hashlib.sha256(content).hexdigest()
+
+
+def code_bytes(job: Job) -> int:
+    """Bytes of every file of the candidate's tree."""
+    return sum(len(content) for content in job.tree.values())
+
+
+def _train(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], None], stop: Event) -> Account:
+    out, private = files.fresh_folder(folder / "out"), files.fresh_folder(folder / "tmp")
+    tree = folder / "tree"
+    command = sandbox.shut_in([*machine.launcher("train"), str(tree)], readable=[tree, data.train_dir], writable=folder)
+    environment = machine.environment() | {
+        "HOME": str(private),
+        "TMPDIR": str(private),
+        "DATA_DIR": str(data.train_dir),
+        "RUN_DIR": str(out),
+        "SEED": str(job.seed),
+        "ITERATIONS": str(job.profile.steps),
+        "SIZE": job.profile.size,
+        "MAX_WALLCLOCK_SECONDS": str(job.profile.max_wallclock_seconds),
+        **job.knobs,
+    }
+    process = Process(command, environment, out, folder / "stderr.txt")
+    return watch(process, job.profile.limits, folder / "progress.jsonl", show, stop)
+
+
+def _text(data: Dataset) -> Text:
+    return Text(
+        tokens=data.tokens("val"),
+        counts=ByteCounts.load(data.tokenizer),
+        document_start=data.document_start,
+        vocab_size=data.vocab_size,
+    )
+
+
+def _measurement(job: Job, account: Account, scored: Score, artifact: Path, digest: str, wall_s: float) -> Measurement:
+    phases = account.phases | {"load": scored.load, "score": scored.cost}
+    worked = sum(phases[name].wall_s for name in ("compile", "train", "export") if name in phases)
+    last_third = [loss for step, loss in account.losses.items() if step > job.profile.steps * 2 / 3]
+    train = phases.get("train", Cost(wall_s=0.0, cpu_s=0.0))
+    return Measurement(
+        val_bpb=scored.bpb,
+        scored_tokens=scored.tokens,
+        scored_bytes=scored.bytes,
+        artifact_bytes=artifact.stat().st_size,
+        artifact_sha256=digest,
+        code_bytes=code_bytes(job),
+        steps=account.steps,
+        train_tokens=account.tokens,
+        tokens_per_s=account.tokens / train.wall_s if train.wall_s else 0.0,
+        train_loss=statistics.fmean(last_third) if last_third else None,
+        phases=phases,
+        cpu_s=account.cpu_s + scored.cost.cpu_s,
+        wall_s=wall_s,
+        overhead_s=wall_s - worked - scored.forward_s,
+        peak_memory_bytes=max(account.peak_memory_bytes, scored.peak_memory_bytes),
+        sandbox=sandbox.MECHANISM,
+    )

@@ -1,0 +1,83 @@
+"""Budgets: how long a run trains, what it is scored on, and where its limits lie.
+
+A profile sets size, steps and limits, never knobs. The `short-…` three exist so that a first night fits a coffee break:
+their models are barely trained, and every place that shows one of their numbers shows that name beside it.
+"""
+
+from dataclasses import dataclass
+
+from bench.errors import UsageError
+
+CAP_RATIO = 1.02
+"""A candidate's artifact and code may take this many times the shipped baseline's bytes: bytes are never free."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run is killed. Seconds of wall clock; bytes of output."""
+
+    setup_s: float = 60.0
+    compile_s: float = 180.0
+    train_s: float = 1200.0
+    export_s: float = 60.0
+    score_s: float = 600.0
+    stall_s: float = 90.0
+    """The longest silence within a phase."""
+    output_bytes: int = 1 << 20
+
+    def of(self, phase: str) -> float:
+        """The limit of one of the trainer's phases, in seconds."""
+        return {
+            "setup": self.setup_s,
+            "compile": self.compile_s,
+            "train": self.train_s,
+            "export": self.export_s,
+        }[phase]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One budget."""
+
+    name: str
+    size: str
+    """Size class of the model, as the trainer declares it."""
+    steps: int
+    """Optimizer steps asked for."""
+    window: int
+    """Tokens a scoring window; windows do not overlap."""
+    val_tokens: int
+    """Targets scored, at the most: a prefix of the split."""
+    baseline_bytes: int
+    """Artifact plus code of the shipped trainer under this profile, as `nightshift bench --seed 1` printed them."""
+    limits: Limits = Limits()
+
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes that artifact and code may take together."""
+        return int(self.baseline_bytes * CAP_RATIO)
+
+    @property
+    def max_wallclock_seconds(self) -> float:
+        """When the trainer itself must stop training and export; the bench kills later."""
+        return self.limits.train_s * 0.9
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=10**9),
+        Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=10**9),
+        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=10**9),
+        Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=10**9),
+        Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=10**9),
+        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=10**9),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name."""
+    if name not in PROFILES:
+        raise UsageError(f"no profile {name!r}; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]

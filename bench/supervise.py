@@ -1,0 +1,241 @@
+"""One process of a candidate, watched from start to death: phases, limits, output, and its whole process tree.
+
+Every process of a run carries a mark of its own in its environment, so that what has left the process group (a daemon,
+a double fork) is still found and killed when the run ends, on Linux and macOS alike.
+"""
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any, NoReturn
+
+import psutil
+
+from bench import clock
+from bench.errors import Interrupted, RunFailed
+from bench.job import Cost
+from bench.profiles import Limits
+
+MARK = "NIGHTSHIFT_RUN"
+PHASES = ("setup", "compile", "train", "export")
+TICK_S = 0.2
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+Progress = Mapping[str, Any]
+
+
+class Process:
+    """A child in a process group of its own, whose whole tree dies with `end()`."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path, errors: Path) -> None:
+        self.mark = secrets.token_hex(8)
+        self.started = clock.monotonic()
+        self.errors = errors
+        with errors.open("wb") as stderr:
+            self.popen = subprocess.Popen(
+                command,
+                env={**environment, MARK: self.mark},
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                bufsize=0,
+                start_new_session=True,
+            )
+        self.exit_code: int | None = None
+        self.cpu_s = 0.0
+        self.peak_memory_bytes = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child still runs; takes its exit code and its account when it has ended."""
+        if self.exit_code is None:
+            self._reap(os.WNOHANG)
+        return self.exit_code is None
+
+    def cpu_so_far(self) -> float:
+        """CPU seconds of the child and of its own ended children, so far."""
+        try:
+            times = psutil.Process(self.popen.pid).cpu_times()
+        except psutil.Error:
+            return self.cpu_s
+        return float(times.user + times.system + times.children_user + times.children_system)
+
+    def last_words(self) -> str:
+        """The last line of standard error, cut to a readable length, with a colon before it; or nothing."""
+        with self.errors.open("rb") as file:
+            file.seek(max(self.errors.stat().st_size - 4096, 0))
+            lines = file.read().decode(errors="replace").split("\n")
+        words = ["".join(c for c in line if c.isprintable()).strip() for line in lines]
+        return next((f": {line[:300]}" for line in reversed(words) if line), "")
+
+    def end(self) -> None:
+        """Kill whatever of the tree is alive, and take the account."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        if self.exit_code is None:
+            self._reap(0)
+        while strays := [process for process in psutil.process_iter() if self._is_ours(process)]:
+            for stray in strays:
+                with contextlib.suppress(psutil.Error):
+                    stray.kill()
+            psutil.wait_procs(strays, timeout=1.0)
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self.mark)
+        except (psutil.Error, OSError):
+            return False
+
+    def _reap(self, flags: int) -> None:
+        pid, status, usage = os.wait4(self.popen.pid, flags)
+        if pid:
+            self.exit_code = os.waitstatus_to_exitcode(status)
+            self.popen.returncode = self.exit_code
+            self.cpu_s = usage.ru_utime + usage.ru_stime
+            self.peak_memory_bytes = usage.ru_maxrss * RSS_UNIT
+
+
+@dataclass
+class Account:
+    """What a watched training left behind."""
+
+    phases: dict[str, Cost] = field(default_factory=dict)
+    losses: dict[int, float] = field(default_factory=dict)
+    tokens: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_memory_bytes: int = 0
+
+    @property
+    def steps(self) -> int:
+        """The last step the trainer said it finished."""
+        return max(self.losses, default=0)
+
+
+def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress], None], stop: Event) -> Account:
+    """Follow a training to its end, and end it where a limit says so.
+
+    Progress is JSON lines on the process's standard output; they are shown through `show` and kept in `log`. Raises
+    RunFailed (`hang`, `over_time`, `endless_output`, `exit_code`, `signal`, `silent`) and, where `stop` was set from
+    outside, Interrupted. Whatever happens, no process of the run is alive afterwards.
+    """
+    follower = _Follower(process, limits, show)
+    assert process.popen.stdout is not None
+    output = process.popen.stdout.fileno()
+    os.set_blocking(output, False)
+    try:
+        with selectors.DefaultSelector() as selector, log.open("wb") as kept:
+            selector.register(output, selectors.EVENT_READ)
+            while True:
+                if stop.is_set():
+                    raise Interrupted("stopped while a run was under way")
+                ready = selector.select(TICK_S)
+                chunk = os.read(output, 1 << 16) if ready else None
+                if chunk:
+                    kept.write(chunk)
+                    follower.take(chunk)
+                elif not process.alive:
+                    break
+                follower.check()
+                if chunk == b"":
+                    stop.wait(TICK_S / 10)
+    finally:
+        process.end()
+        follower.close_phase()
+    return follower.verdict()
+
+
+class _Follower:
+    """Reads progress and knows, at every moment, which phase a run is in and for how long."""
+
+    def __init__(self, process: Process, limits: Limits, show: Callable[[Progress], None]) -> None:
+        self.process, self.limits, self.show = process, limits, show
+        self.account = Account()
+        self.phase = "setup"
+        self.phase_start = self.last_word = process.started
+        self.phase_cpu = 0.0
+        self.spoke = False
+        self.taken = 0
+        self.pending = b""
+
+    def take(self, chunk: bytes) -> None:
+        self.taken += len(chunk)
+        if self.taken > self.limits.output_bytes:
+            self.too_much()
+        *lines, self.pending = (self.pending + chunk).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                word = json.loads(line)
+                if isinstance(word, dict) and word.get("phase") in PHASES:
+                    self.hear(word)
+
+    def too_much(self) -> NoReturn:
+        raise RunFailed("endless_output", f"more than {self.limits.output_bytes:,} bytes in phase {self.phase}; killed")
+
+    def hear(self, word: dict[str, Any]) -> None:
+        self.spoke = True
+        self.last_word = clock.monotonic()
+        if word["phase"] != self.phase:
+            self.close_phase()
+            self.phase = word["phase"]
+        step, loss = word.get("step"), word.get("loss")
+        if self.phase == "train" and isinstance(step, int) and isinstance(loss, int | float):
+            self.account.losses[step] = float(loss)
+            if not math.isfinite(loss):
+                raise RunFailed("not_finite", f"the training loss is {loss} at step {step}; stopped")
+        if isinstance(word.get("tokens"), int):
+            self.account.tokens = word["tokens"]
+        self.show(word)
+
+    def close_phase(self) -> None:
+        now, cpu = clock.monotonic(), self.process.cpu_so_far()
+        spent = self.account.phases.get(self.phase, Cost(wall_s=0.0, cpu_s=0.0))
+        self.account.phases[self.phase] = Cost(
+            wall_s=spent.wall_s + now - self.phase_start, cpu_s=spent.cpu_s + max(cpu - self.phase_cpu, 0.0)
+        )
+        self.phase_start, self.phase_cpu = now, cpu
+
+    def check(self) -> None:
+        if self.process.errors.stat().st_size > self.limits.output_bytes:
+            self.too_much()
+        now = clock.monotonic()
+        in_phase, silent = now - self.phase_start, now - self.last_word
+        after = f" after step {self.account.steps}" if self.account.steps else ""
+        if silent > self.limits.stall_s or (not self.spoke and in_phase > self.limits.setup_s):
+            raise RunFailed("hang", f"no progress for {silent:.0f} s in phase {self.phase}{after}; killed")
+        if in_phase > self.limits.of(self.phase):
+            limit = self.limits.of(self.phase)
+            raise RunFailed("over_time", f"phase {self.phase} took more than its {limit:.0f} s{after}; killed")
+
+    def verdict(self) -> Account:
+        code = self.process.exit_code
+        account = self.account
+        account.cpu_s = self.process.cpu_s
+        account.peak_memory_bytes = self.process.peak_memory_bytes
+        account.wall_s = clock.monotonic() - self.process.started
+        if code is None or code != 0:
+            self._failed(code)
+        if not self.spoke:
+            raise RunFailed("silent", "the trainer printed no progress line; see the contract in docs/design.md")
+        return account
+
+    def _failed(self, code: int | None) -> NoReturn:
+        where = f"in phase {self.phase}{self.process.last_words()}"
+        if code is not None and code < 0:
+            raise RunFailed("signal", f"the trainer died of {signal.Signals(-code).name} {where}")
+        raise RunFailed("exit_code", f"the trainer exited with {code} {where}")

@@ -1,0 +1,144 @@
+"""The bench on the fast fake trainer: real processes, real limits, real scoring."""
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+import psutil
+import pytest
+
+from bench.data import Dataset
+from bench.errors import Interrupted, RunFailed
+from bench.job import Job, Measurement
+from bench.measure import measure
+from bench.profiles import Limits, Profile
+from tests.fakes import fake_tree
+
+LIMITS = Limits(setup_s=3.0, train_s=3.0, stall_s=2.0, score_s=20.0, output_bytes=100_000)
+PROFILE = Profile("test", "tiny", steps=4, window=64, val_tokens=5_000, baseline_bytes=20_000, limits=LIMITS)
+
+
+def run(data: Dataset, folder: Path, *, profile: Profile = PROFILE, seed: int = 1, **knobs: str) -> Measurement:
+    job = Job(tree=fake_tree(**knobs), profile=profile, seed=seed)
+    return measure(job, data, folder / "run", lambda word: None, Event())
+
+
+def test_the_score_is_what_an_independent_computation_gives(small_data: Dataset, tmp_path: Path) -> None:
+    found = run(small_data, tmp_path)
+    logits = np.fromfile(tmp_path / "run" / "artifact.bin", dtype="<f4", count=1024).astype(np.float64)
+    nats = np.log(np.exp(logits).sum()) - logits
+    ids = small_data.tokens("val")[: PROFILE.val_tokens + 1].astype(int)
+    targets = [int(target) for target in ids[1:] if target != small_data.document_start]
+    import sentencepiece
+
+    tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(small_data.tokenizer))
+    documents = " ".join(map(str, ids[1:])).split(f" {small_data.document_start} ")
+    pieces = [[int(word) for word in document.split()] for document in documents]
+    size = sum(len(tokenizer.decode(document).encode()) for document in pieces)
+    assert found.scored_tokens == len(targets)
+    assert found.scored_bytes == pytest.approx(size, abs=len(documents))
+    expected = sum(nats[target] for target in targets) / math.log(2) / found.scored_bytes
+    assert found.val_bpb == pytest.approx(expected, abs=5e-7)
+
+
+def test_the_same_seed_gives_the_same_number_to_the_last_digit(small_data: Dataset, tmp_path: Path) -> None:
+    first, second, other = (run(small_data, tmp_path, seed=seed) for seed in (1, 1, 2))
+    assert first.val_bpb == second.val_bpb
+    assert first.artifact_sha256 == second.artifact_sha256
+    assert first.val_bpb != other.val_bpb
+
+
+def test_a_better_model_scores_lower(small_data: Dataset, tmp_path: Path) -> None:
+    assert run(small_data, tmp_path, QUALITY="0.9").val_bpb < run(small_data, tmp_path).val_bpb
+
+
+def test_the_window_length_does_not_change_what_is_scored(small_data: Dataset, tmp_path: Path) -> None:
+    short = run(small_data, tmp_path, profile=replace(PROFILE, window=7))
+    long = run(small_data, tmp_path, profile=replace(PROFILE, window=4096))
+    assert (short.scored_tokens, short.scored_bytes) == (long.scored_tokens, long.scored_bytes)
+    assert short.val_bpb == pytest.approx(long.val_bpb, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "words"),
+    [
+        ("silent", "hang", "phase setup"),
+        ("mute", "silent", "no progress line"),
+        ("hang", "hang", "phase train after step 2"),
+        ("raise", "exit_code", "ValueError: the widget is bent"),
+        ("abort", "signal", "SIGABRT"),
+        ("no_artifact", "no_artifact", "left no artifact.bin"),
+        ("symlink", "bad_artifact", "not a regular file"),
+        ("nan", "not_finite", "NaN"),
+        ("nan_loss", "not_finite", "step 3"),
+        ("endless", "endless_output", "phase train"),
+        ("endless_stderr", "endless_output", "phase train"),
+        ("early", "too_slow", "2 of 4 steps"),
+    ],
+)
+def test_each_way_to_go_wrong_has_a_name(
+    small_data: Dataset, tmp_path: Path, behaviour: str, reason: str, words: str
+) -> None:
+    with pytest.raises(RunFailed) as failure:
+        run(small_data, tmp_path, BEHAVIOUR=f'"{behaviour}"')
+    assert failure.value.reason == reason
+    assert words in failure.value.detail
+
+
+def test_an_artifact_over_the_cap_is_refused(small_data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RunFailed) as failure:
+        run(small_data, tmp_path, PADDING="30_000")
+    assert failure.value.reason == "artifact_too_large"
+
+
+def test_a_run_that_outstays_its_phase_is_killed(small_data: Dataset, tmp_path: Path) -> None:
+    patient = replace(LIMITS, train_s=0.5, stall_s=60.0)
+    with pytest.raises(RunFailed) as failure:
+        run(small_data, tmp_path, profile=replace(PROFILE, limits=patient), BEHAVIOUR='"hang"')
+    assert failure.value.reason == "over_time"
+
+
+def test_a_daemon_does_not_outlive_its_run(small_data: Dataset, tmp_path: Path) -> None:
+    run(small_data, tmp_path, BEHAVIOUR='"daemon"')
+    assert not [process for process in psutil.process_iter() if "611" in _command(process)]
+
+
+def test_a_stopped_run_is_interrupted_and_not_judged(small_data: Dataset, tmp_path: Path) -> None:
+    stop, ended = Event(), []
+
+    def work() -> None:
+        job = Job(tree=fake_tree(BEHAVIOUR='"hang"'), profile=PROFILE, seed=1)
+        with pytest.raises(Interrupted):
+            measure(job, small_data, tmp_path / "run", lambda word: None, stop)
+        ended.append(True)
+
+    thread = Thread(target=work)
+    thread.start()
+    time.sleep(0.5)
+    stop.set()
+    thread.join(timeout=10)
+    assert ended
+
+
+def test_the_trainer_sees_its_contract_and_nothing_of_the_caller(
+    small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+    spy = b"import os, json\nopen(os.environ['RUN_DIR'] + '/../seen.json', 'w').write(json.dumps(dict(os.environ)))\n"
+    tree = fake_tree()
+    job = Job(tree | {"trainer/train.py": spy + tree["trainer/train.py"]}, PROFILE, seed=3)
+    measure(job, small_data, tmp_path / "run", lambda word: None, Event())
+    seen = (tmp_path / "run" / "seen.json").read_text()
+    assert "secret" not in seen
+    assert str(small_data.train_dir) in seen
+    assert "_val_" not in " ".join(path.name for path in small_data.train_dir.iterdir())
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

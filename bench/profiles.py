@@ -66,12 +66,12 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=10**9),
-        Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=10**9),
-        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=10**9),
-        Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=10**9),
-        Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=10**9),
-        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=10**9),
+        Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=388_248),
+        Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=440_180),
+        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=481_706),
+        Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=339_521),
+        Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=399_607),
+        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=434_042),
     )
 }
 

@@ -139,6 +139,6 @@ def test_the_trainer_sees_its_contract_and_nothing_of_the_caller(
 
 def _command(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:
         return []

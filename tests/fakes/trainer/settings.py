@@ -4,5 +4,5 @@ QUALITY = 0.5  # share of the measured distribution in the model; the rest is un
 NUDGE = 0.0  # has no effect whatever
 PADDING = 0  # bytes of ballast in the artifact
 BEHAVIOUR = "honest"  # or one of the ways to go wrong that train.py knows
-SIZES = {"tiny": {}}
+SIZES: dict[str, dict[str, float]] = {"tiny": {}}
 RANGES = {"QUALITY": ("linear", 0.05, 0.95), "NUDGE": ("linear", 0.0, 1.0)}

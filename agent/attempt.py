@@ -1,0 +1,179 @@
+"""One experiment from proposal to verdict: apply → commit → smoke → breadth → confirm → decide."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent import lab, proposal, tree, verdict
+from agent.git import Repo
+from agent.journal import Journal
+from agent.knobs import read_knobs
+from agent.lab import Lab, Subject
+from agent.proposal import SETTINGS, Proposal, Tree
+from agent.records import Evidence, Experiment, Run
+from agent.verdict import Verdict
+from bench import clock, files
+from bench.errors import ProposalError, RunFailed
+from bench.profiles import Profile
+
+TRAILER_ID = "Nightshift-Experiment"
+CANDIDATES = "refs/nightshift/candidates"
+REFUSED_RESULTS = {"artifact_too_large", "bad_artifact", "bad_logits"}
+"""Failures of a run that is sound in itself: its result is refused, so the status is `checks_failed`."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The commit to beat."""
+
+    sha: str
+    tree: Tree
+
+
+@dataclass
+class Attempt:
+    """What is known of an experiment so far; `record` closes it."""
+
+    id: str
+    run: int
+    segment: int
+    champion: Champion
+    proposal: Proposal
+    started: float = field(default_factory=clock.monotonic)
+    tree: Tree = field(default_factory=dict)
+    before: dict[str, str] = field(default_factory=dict)
+    """The value in force of each knob that is changed, before the change."""
+    sha: str = ""
+    runs: list[Run] = field(default_factory=list)
+    breadth: Evidence | None = None
+    confirm: Evidence | None = None
+
+    def record(self, outcome: Verdict) -> Experiment:
+        """The journal's line."""
+        idea = self.proposal
+        return Experiment(
+            run=self.run,
+            commit=self.sha[:7],
+            metric=self.confirm.candidate_bpb if self.confirm else 0.0,
+            metrics=self._metrics(),
+            status=outcome.status,
+            description=idea.title,
+            timestamp=clock.now_ms(),
+            segment=self.segment,
+            confidence=1 - self.confirm.p_value if self.confirm else None,
+            asi={"hypothesis": idea.hypothesis, **({"from": ", ".join(self.before.values())} if self.before else {})},
+            id=self.id,
+            source=idea.source,
+            idea=idea.idea,
+            lane=idea.lane,
+            notes=idea.notes,
+            parent=self.champion.sha,
+            sha=self.sha,
+            tree=files.tree_key(self.tree) if self.tree else "",
+            syntax=tree.syntax_key(self.tree) if self.tree else "",
+            knobs=dict(idea.knobs),
+            patch=tree.unified(self.champion.tree, self.tree) if self.tree else "",
+            reason=outcome.reason,
+            detail=outcome.detail,
+            runs=tuple(self.runs),
+            breadth=self.breadth,
+            confirm=self.confirm,
+            wall_s=clock.monotonic() - self.started,
+        )
+
+    def _metrics(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if self.breadth:
+            found["breadth_difference"] = self.breadth.mean
+        if self.confirm:
+            found["confirm_difference"] = self.confirm.mean
+        mine = [run for run in self.runs if run.role == "candidate" and run.reason is None]
+        if mine:
+            last = mine[-1]
+            found |= {
+                "total_bytes": last.total_bytes,
+                "run_cpu_s": last.cpu_s,
+                "peak_memory_mb": last.peak_memory_bytes / 1e6,
+                "tokens_per_second": last.tokens_per_s,
+            }
+        return found
+
+
+def attempt(this: Attempt, laboratory: Lab, repo: Repo, journal: Journal) -> Experiment:
+    """Try one proposal against the champion and decide. A candidate's own fault is a verdict, never an error."""
+    try:
+        apply_and_commit(this, repo, journal, laboratory.profile("smoke").size)
+        return this.record(_measure(this, laboratory))
+    except ProposalError as refusal:
+        return this.record(Verdict("checks_failed", refusal.reason, refusal.detail))
+    except RunFailed as failure:
+        refused = failure.reason in REFUSED_RESULTS
+        return this.record(Verdict("checks_failed" if refused else "crash", failure.reason, failure.detail))
+
+
+def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> None:
+    """Put the proposal into the champion's tree and store it as a commit that no branch knows of.
+
+    Raises ProposalError, before any compute is spent, for what does not apply, changes nothing, or was tried already.
+    """
+    changed = proposal.apply(this.proposal, this.champion.tree, size)
+    in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
+    key, syntax = files.tree_key(changed), tree.syntax_key(changed)
+    if syntax == tree.syntax_key(this.champion.tree):
+        raise ProposalError("no_change", "the champion is like this already")
+    for other in journal.in_segment():
+        if other.tree and (key == other.tree or syntax == other.syntax):
+            raise ProposalError("already_tried", f"the same code was {other.id}: {other.status}")
+    this.before = {name: repr(in_force(name, size)) for name, _ in this.proposal.knobs}
+    this.tree = changed
+    this.sha = repo.write_commit(this.champion.sha, changed, message(this.proposal, f"{TRAILER_ID}: {this.id}"))
+    ref = f"{CANDIDATES}/{this.id}"
+    repo.move(ref, this.sha, repo.tip(ref))
+
+
+def _measure(this: Attempt, laboratory: Lab) -> Verdict:
+    """Smoke, breadth and as many confirm pairs as the verdict needs."""
+    champion = laboratory.champion(this.champion.tree, this.run, f"{this.id} champion {this.champion.sha[:7]}")
+    candidate = Subject("candidate", this.tree, f"{this.id} {this.proposal.title}")
+
+    def run(budget: Profile, subjects: Sequence[Subject], first: int, count: int) -> list[Run]:
+        seeds = laboratory.seeds(champion.tree, budget, first + count)[first:]
+        runs = laboratory.run(subjects, budget, seeds)
+        this.runs += runs
+        return runs
+
+    lab.check(run(laboratory.profile("smoke"), [candidate], 0, 1))
+
+    breadth = laboratory.profile("breadth")
+    pairs = lab.pairs(run(breadth, [candidate, champion], 0, verdict.BREADTH_PAIRS))
+    this.breadth = verdict.weigh(breadth.name, pairs)
+    if dropped := verdict.gate(this.breadth):
+        return dropped
+
+    confirm = laboratory.profile("confirm")
+    pairs = []
+    while True:
+        pairs += lab.pairs(run(confirm, [candidate, champion], len(pairs), verdict.PAIRS_A_LOOK))
+        for count in range(len(pairs) - verdict.PAIRS_A_LOOK + 1, len(pairs) + 1):
+            this.confirm = verdict.weigh(confirm.name, pairs[:count])
+            if decided := verdict.decide(this.confirm):
+                return decided
+
+
+def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:
+    """The kept experiment with its commit written again, now that before and after are known."""
+    assert experiment.confirm is not None
+    trailers = (
+        f"{TRAILER_ID}: {experiment.id}",
+        f"Nightshift-Idea: {experiment.idea or experiment.source}",
+        f"Nightshift-Profile: {experiment.confirm.profile}, {len(experiment.confirm.pairs)} seeds",
+        f"Val-Bpb-Before: {experiment.confirm.champion_bpb:.6f}",
+        f"Val-Bpb-After: {experiment.confirm.candidate_bpb:.6f}",
+    )
+    sha = repo.write_commit(experiment.parent, this.tree, message(this.proposal, *trailers))
+    return experiment.model_copy(update={"sha": sha, "commit": sha[:7]})
+
+
+def message(tried: Proposal, *trailers: str) -> str:
+    """A commit message: title, hypothesis, trailers."""
+    return "\n\n".join((tried.title, textwrap.fill(tried.hypothesis, 72), "\n".join(trailers))) + "\n"

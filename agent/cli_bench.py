@@ -1,0 +1,133 @@
+"""Commands about the bench: `data prepare`, `bench` and `doctor`."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from agent import doctor as checks
+from agent import git
+from agent.knobs import read_knobs
+from agent.opening import home
+from agent.proposal import SETTINGS
+from agent.screen import Screen
+from bench import machine
+from bench.data import open_dataset
+from bench.errors import ProposalError, UsageError
+from bench.job import Job, Measurement
+from bench.profiles import PROFILES, profile
+from bench.slots import Slots
+
+DATA = Path("data")
+
+
+@click.group()
+def data() -> None:
+    """Prepare the text that models are trained and scored on."""
+
+
+@data.command()
+@click.option("--source", default="embedded", show_default=True, help="embedded, fineweb, or a folder of text files.")
+def prepare(source: str) -> None:
+    """Fetch text, train a tokenizer, and write Parameter Golf shards in three disjoint splits to data/."""
+    from bench import corpus  # slow to import, and no other command needs it
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        found = corpus.prepare(
+            source, git.here().root / DATA, lambda text, done: bar.update(task, description=text, completed=done)
+        )
+    for name, split in found.splits.items():
+        click.echo(f"{name:<6} {split.tokens:>12,} tokens  {split.bytes:>12,} bytes  {split.documents:>7,} documents")
+    click.echo(f"{found.source}, digest {found.digest[:12]}, in {DATA}/")
+
+
+@click.command()
+@click.option("--profile", "name", default="smoke", show_default=True, type=click.Choice(list(PROFILES)))
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="Override a knob for this run only.")
+@click.option("--commit", metavar="REF", help="Take trainer/ from this commit, not from the working tree.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, as_json: bool) -> None:
+    """Train and score one tree under one profile and seed, and say what it cost."""
+    repo = git.here()
+    dataset = open_dataset(repo.root / DATA)
+    tree = repo.trainer(repo.commit_of(commit)) if commit else working_tree(repo.root)
+    job = Job(tree=tree, profile=profile(name), seed=seed, knobs=overrides(settings, tree, profile(name).size))
+    screen = Screen(Console(stderr=True))
+    folder = home(repo) / "bench"
+    with screen, Slots(1, dataset, folder, screen.show) as slots:
+        found = slots.submit(job).result()
+    kept = slots.folder_of(job)
+    if as_json:
+        click.echo(json.dumps({"profile": name, "seed": seed, **found.model_dump(), "folder": str(kept)}, indent=2))
+    else:
+        _print(found, job, kept)
+
+
+def working_tree(root: Path) -> dict[str, bytes]:
+    """Every file below `trainer/` as it lies there, but compiled ones. Raises UsageError where there is none."""
+    paths = [
+        path for path in sorted((root / git.FOLDER).rglob("*")) if path.is_file() and "__pycache__" not in path.parts
+    ]
+    if not paths:
+        raise UsageError(f"{git.FOLDER}/ holds no file; cd into your clone of nightshift, or name a --commit")
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+def overrides(settings: tuple[str, ...], tree: dict[str, bytes], size: str) -> dict[str, str]:
+    """`KNOB=VALUE` words as environment variables. Raises UsageError for a knob that does not exist."""
+    knobs = read_knobs(tree.get(SETTINGS, b""))
+    values = {}
+    for word in settings:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes KNOB=VALUE, not {word!r}")
+        try:
+            knobs.in_force(name, size)
+        except ProposalError as error:
+            raise UsageError(error.detail) from error
+        values[name] = value
+    return values
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what a night needs, what is there, and the command that mends what is missing."""
+    rows = checks.examine(git.here())
+    if as_json:
+        click.echo(json.dumps([row._asdict() for row in rows], indent=2))
+    else:
+        for row in rows:
+            click.echo(f"{'ok  ' if row.ok else 'FAIL'} {row.what:<10} {row.found}")
+            if row.mend:
+                click.echo(f"     {'':<10} mend it with: {row.mend}")
+    if not all(row.ok for row in rows):
+        raise SystemExit(1)
+
+
+def _print(found: Measurement, job: Job, kept: Path) -> None:
+    table = Table(title=f"{job.profile.name}, seed {job.seed}, size {job.profile.size}", title_justify="left", box=None)
+    for heading in ("phase", "wall s", "cpu s"):
+        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    for phase, cost in found.phases.items():
+        table.add_row(phase, f"{cost.wall_s:.2f}", f"{cost.cpu_s:.2f}")
+    table.add_row("all", f"{found.wall_s:.2f}", f"{found.cpu_s:.2f}")
+    Console().print(table)
+    click.echo(f"val_bpb    {found.val_bpb:.6f} over {found.scored_bytes:,} bytes ({job.profile.name})")
+    click.echo(
+        f"bytes      {found.artifact_bytes:,} artifact + {found.code_bytes:,} code, of {job.profile.max_bytes:,}"
+    )
+    click.echo(f"speed      {found.tokens_per_s:,.0f} training tokens/s on {machine.fingerprint().blas}")
+    click.echo(f"memory     {found.peak_memory_bytes / 1e6:,.0f} MB at the most")
+    click.echo(f"overhead   {found.overhead_s:.2f} s beside training, export, compilation and forward passes")
+    click.echo(f"kept in    {kept}")
+
+
+COMMANDS = (data, bench, doctor)

@@ -1,0 +1,117 @@
+"""Commands that make a night and close it: `run` and `finish`."""
+
+import datetime
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from agent import cli_read, git, history, opening, views
+from agent.cli_bench import DATA
+from agent.lab import Lab
+from agent.night import Limits, Night, Researcher, run
+from agent.queue import IDEAS, Queue, Search
+from agent.records import Experiment, Header
+from agent.screen import Screen, verdict_line
+from bench import clock, files, machine
+from bench.data import open_dataset
+from bench.errors import Interrupted
+from bench.slots import Slots
+
+HISTORY = Path("autoresearch.jsonl")
+MOST_SLOTS = 4
+"""A look at the evidence needs two seeds of champion and candidate: more slots would stand idle."""
+
+
+@click.command("run")
+@click.option("--hours", default=8.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
+@click.option(
+    "--max-experiments", default=1000, show_default=True, type=click.IntRange(min=1), help="In all, this night."
+)
+@click.option("--name", help="Name of the night; running it again resumes it. Today's date where none is given.")
+@click.option("--researcher", default="auto", show_default=True, type=click.Choice(["auto", "queue", "search"]))
+@click.option(
+    "--slots", type=click.IntRange(1, 64), help="Runs side by side, one thread each. As many as cores, up to 4."
+)
+@click.option("--from", "start", metavar="REF", help="Commit to start from; HEAD where none is given.")
+@click.option("--short", is_flag=True, help="Use the short profiles: a demonstration of the loop, not of ideas.")
+def run_night(
+    hours: float,
+    max_experiments: int,
+    name: str | None,
+    researcher: str,
+    slots: int | None,
+    start: str | None,
+    short: bool,
+) -> None:
+    """Research until a limit is reached; Ctrl-C ends it cleanly, and the same command goes on from there."""
+    repo = git.here()
+    name = name or datetime.date.today().isoformat()
+    console = Console()
+    screen = Screen(console)
+    data = open_dataset(repo.root / DATA)
+    fingerprint = machine.fingerprint()
+    slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
+    with opening.alone(repo):
+        journal, header = opening.open_night(
+            repo,
+            name,
+            start=start,
+            profiles="short-" if short else "",
+            data=data,
+            fingerprint=fingerprint,
+            slots=slots,
+            say=screen.say,
+        )
+        for line in opening.greeting(repo, header, len(journal.in_segment())):
+            screen.say(line)
+        folder = opening.journal_path(repo, name).parent / "runs"
+        with screen, Slots(slots, data, folder, screen.show) as bench:
+            lab = Lab(bench, journal, header)
+            queue = Queue(repo.root / IDEAS, screen.say)
+            search = Search(lab.profile("smoke").size, header.seed)
+            researchers: dict[str, list[Researcher]] = {
+                "auto": [queue, search],
+                "queue": [queue],
+                "search": [search],
+            }
+            limits = Limits(clock.monotonic() + hours * 3600, max_experiments)
+            try:
+                if not journal.in_segment():
+                    first = opening.baseline(name, journal, lab, journal.champion or header.base, repo)
+                    journal.append(first)
+                    screen.say(verdict_line(first))
+                night = Night(
+                    repo,
+                    opening.branch_of(name),
+                    journal,
+                    lab,
+                    researchers[researcher],
+                    limits,
+                    tell=lambda experiment: screen.say(verdict_line(experiment)),
+                )
+                ended = run(night)
+            except (KeyboardInterrupt, Interrupted):
+                ended = f"stopped; all that was measured is journalled, and `nightshift run --name {name}` goes on"
+        console.print()
+        console.print(views.night_table(header, journal.in_segment(), journal.reverted))
+        console.print(views.summary(header, journal.in_segment(), journal.reverted))
+        screen.say(f"the night ended: {ended}")
+
+
+@click.command()
+@cli_read.NAME
+def finish(name: str | None) -> None:
+    """Write a night into the committed history, autoresearch.jsonl."""
+    repo, journal = cli_read.latest(name)
+    path = repo.root / HISTORY
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    told: list[Header | Experiment] = [record for record in journal.records if isinstance(record, Header | Experiment)]
+    files.write_atomic(path, history.append_to_history(before, told).encode())
+    click.echo(
+        f"{len(journal.experiments)} experiments added to {HISTORY}; keep them with: git add {HISTORY} && git commit"
+    )
+
+
+COMMANDS = (run_night, finish)

@@ -1,0 +1,203 @@
+"""Commands that read: `log`, `show`, `diff`, `idea`, `plan`, `export`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from agent import git, history, opening, plan, views
+from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ideas
+from agent.journal import Journal, open_journal
+from agent.queue import IDEAS
+from agent.records import Experiment
+from bench import files
+from bench.errors import UsageError
+
+NAME = click.option("--name", help="The night; the latest where none is given.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def latest(name: str | None) -> tuple[git.Repo, Journal]:
+    """The journal of that night, or of the one written to last. Raises UsageError where there is none."""
+    repo = git.here()
+    if name is not None:
+        path = opening.journal_path(repo, name)
+    else:
+        paths = opening.home(repo).glob("*/autoresearch.jsonl")
+        path = max(paths, key=lambda path: path.stat().st_mtime, default=Path())
+    if not path.is_file():
+        raise UsageError(f"no night {name!r} here" if name else "no night here yet: type `nightshift run`")
+    return repo, open_journal(path)
+
+
+def find(journal: Journal, experiment_id: str) -> Experiment:
+    """The experiment of that id. Raises UsageError with the ids there are."""
+    found = journal.find(experiment_id)
+    if found is None:
+        ids = [experiment.id for experiment in journal.experiments]
+        span = f"{ids[0]} to {ids[-1]}" if ids else "none yet"
+        raise UsageError(f"no experiment {experiment_id!r}; there are {span}")
+    return found
+
+
+def print_json(word: Any) -> None:  # noqa: ANN401  # whatever JSON takes
+    """Print for programs."""
+    click.echo(json.dumps(word, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@click.command()
+@NAME
+@JSON
+def log(name: str | None, as_json: bool) -> None:
+    """List a night's experiments with their verdicts."""
+    _, journal = latest(name)
+    header = journal.header
+    assert header is not None
+    if as_json:
+        print_json(views.log_as_json(header, journal.experiments, journal.reverted))
+        return
+    console = Console()
+    console.print(views.night_table(header, journal.experiments, journal.reverted))
+    console.print(views.summary(header, journal.experiments, journal.reverted))
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@NAME
+@JSON
+def show(experiment_id: str, name: str | None, as_json: bool) -> None:
+    """Show everything about one experiment."""
+    _, journal = latest(name)
+    experiment = find(journal, experiment_id)
+    if as_json:
+        print_json(views.experiment_as_json(experiment))
+    else:
+        Console().print(views.show_experiment(experiment))
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@NAME
+def diff(experiment_id: str, name: str | None) -> None:
+    """Print an experiment's change to trainer/ as a unified diff."""
+    _, journal = latest(name)
+    experiment = find(journal, experiment_id)
+    if not experiment.patch:
+        raise UsageError(f"{experiment.id} has no change to show: {experiment.reason}")
+    click.echo(experiment.patch, nl=False)
+
+
+@click.group()
+def idea() -> None:
+    """The queue of ideas in kb/ideas.md."""
+
+
+@idea.command("list")
+@NAME
+@JSON
+def list_ideas(name: str | None, as_json: bool) -> None:
+    """List the ideas with where each stands, joined from a night's journal."""
+    repo = git.here()
+    ideas, problems = parse_ideas(_ideas_text(repo))
+    decided = _decided(name)
+    runnable = {one.slug for one in next_ideas(ideas, decided)}
+    rows = [
+        {
+            "slug": one.slug,
+            "title": one.title,
+            "lane": one.lane,
+            "priority": one.priority,
+            "line": one.line,
+            "state": _state(one, decided, runnable),
+        }
+        for one in ideas
+    ]
+    if as_json:
+        print_json({"ideas": rows, "problems": [{"line": problem.line, "text": problem.text} for problem in problems]})
+        return
+    for row in rows:
+        click.echo(f"{row['priority']:>4}  {row['lane']:<13} {row['title']:<48} {row['state']}")
+    for problem in problems:
+        click.echo(f"{IDEAS}, line {problem.line}: {problem.text}", err=True)
+
+
+@idea.command()
+@click.argument("title")
+@click.option("--text", default="", help="What and why, in your own words.")
+@click.option("--set", "knobs", multiple=True, metavar="KNOB=VALUE", help="A knob this idea changes.")
+@click.option(
+    "--diff", "diff_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A unified diff."
+)
+@click.option("--lane", default=LANE, show_default=True)
+@click.option("--priority", default=PRIORITY, show_default=True, type=int, help="Lower runs first.")
+@click.option("--after", multiple=True, metavar="IDEA", help="Wait until that idea is decided.")
+def add(
+    title: str,
+    text: str,
+    knobs: tuple[str, ...],
+    diff_file: Path | None,
+    lane: str,
+    priority: int,
+    after: tuple[str, ...],
+) -> None:
+    """Append an idea to kb/ideas.md."""
+    repo = git.here()
+    patch = diff_file.read_text(encoding="utf-8") if diff_file else None
+    pairs = [(name.strip(), value.strip()) for name, _, value in (word.partition("=") for word in knobs)]
+    changed = append_idea(
+        _ideas_text(repo), title, text, knobs=pairs, diff=patch, lane=lane, priority=priority, after=after
+    )
+    files.write_atomic(repo.root / IDEAS, changed.encode())
+    click.echo(f"added to {IDEAS}: {title}")
+
+
+@click.command("plan")
+@click.option("--hours", required=True, type=click.FloatRange(min=0, min_open=True))
+@NAME
+@JSON
+def plan_night(hours: float, name: str | None, as_json: bool) -> None:
+    """Say how many experiments fit into so many hours, from the speeds measured here."""
+    _, journal = latest(name)
+    header = journal.header
+    found = plan.plan(hours, journal.in_segment(), header, header.slots if header else 1)
+    if as_json:
+        print_json(plan.as_json(found))
+    else:
+        click.echo(plan.as_text(found))
+
+
+@click.command()
+@click.option("--tsv", is_flag=True, required=True, help="karpathy/autoresearch's results.tsv.")
+@NAME
+def export(tsv: bool, name: str | None) -> None:
+    """Print a night in another tool's format."""
+    del tsv
+    _, journal = latest(name)
+    click.echo(history.to_tsv(journal.experiments), nl=False)
+
+
+def _ideas_text(repo: git.Repo) -> str:
+    path = repo.root / IDEAS
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _decided(name: str | None) -> dict[str, Experiment]:
+    try:
+        _, journal = latest(name)
+    except UsageError:
+        return {}
+    return {experiment.idea: experiment for experiment in journal.in_segment() if experiment.idea}
+
+
+def _state(one: Idea, decided: dict[str, Experiment], runnable: set[str]) -> str:
+    if one.slug in decided:
+        experiment = decided[one.slug]
+        return f"{experiment.status} ({experiment.id}, {experiment.reason})"
+    if one.slug in runnable:
+        return "ready"
+    return "waits for a language model" if not one.runnable else f"waits for {', '.join(one.after)}"
+
+
+COMMANDS = (log, show, diff, idea, plan_night, export)

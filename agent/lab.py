@@ -1,0 +1,176 @@
+"""Measures pairs: what was measured before serves again, and what was not is run side by side in the slots.
+
+Runs are known by all that their number depends on. They are journalled in the order they were asked for, which is seed
+order, whichever slot finished first.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from agent.journal import Journal
+from agent.records import Header, Measured, Pair, Run
+from bench import clock, files
+from bench.errors import Interrupted, MachineError, RunFailed
+from bench.job import Job, Measurement
+from bench.profiles import Profile, profile
+
+Role = Literal["champion", "candidate"]
+
+
+class Bench(Protocol):
+    """Where jobs are run: the slots of this machine, or a scripted one in tests."""
+
+    def submit(self, job: Job) -> Future[Measurement]:
+        """Run `job` some time; the future raises what the run raised."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A tree that is measured, and what it is to the experiment."""
+
+    role: Role
+    tree: Mapping[str, bytes]
+    label: str
+    repeat: int = 0
+    """Tells apart measurements that are wanted afresh."""
+
+
+@dataclass(frozen=True)
+class Want:
+    """One run that is asked for."""
+
+    subject: Subject
+    profile: Profile
+    seed: int
+
+    def job(self) -> Job:
+        """The run as the bench takes it."""
+        return Job(tree=self.subject.tree, profile=self.profile, seed=self.seed, label=self.subject.label)
+
+
+class Lab:
+    """The bench as an experiment sees it, with the journal as its memory."""
+
+    def __init__(self, bench: Bench, journal: Journal, header: Header) -> None:
+        self.bench, self.journal, self.header = bench, journal, header
+        self.known = journal.measured
+
+    def profile(self, stage: str) -> Profile:
+        """The night's profile for `smoke`, `breadth` or `confirm`."""
+        return profile(self.header.profiles + stage)
+
+    def champion(self, tree: Mapping[str, bytes], experiment: int, label: str) -> Subject:
+        """The champion as a subject: measured once where repeats are bit-identical, for each experiment elsewhere."""
+        repeat = 0 if self.header.fingerprint.repeatable else experiment
+        return Subject("champion", tree, label, repeat)
+
+    def seeds(self, champion: Mapping[str, bytes], profile: Profile, count: int) -> list[int]:
+        """The first `count` seeds for candidates against `champion`: a new champion gets new ones."""
+        text = f"{self.header.seed}/{files.tree_key(champion)}/{profile.name}/"
+        return [int.from_bytes(hashlib.sha256(f"{text}{n}".encode()).digest()[:4]) >> 1 for n in range(count)]
+
+    def run(self, subjects: Sequence[Subject], profile: Profile, seeds: Sequence[int]) -> list[Run]:
+        """Every subject under every seed, in seed order; a run that failed says why in its `reason`.
+
+        Raises Interrupted, with what was finished journalled.
+        """
+        wants = [Want(subject, profile, seed) for seed in seeds for subject in subjects]
+        keys = [self._key(want) for want in wants]
+        futures = {
+            key: self.bench.submit(want.job()) for key, want in zip(keys, wants, strict=True) if key not in self.known
+        }
+        fresh = set(futures)
+        try:
+            for key, want in zip(keys, wants, strict=True):
+                if key in futures:
+                    self._record(key, want, futures.pop(key))
+        finally:
+            for key, want in zip(keys, wants, strict=True):
+                if key in futures and not futures[key].cancel() and futures[key].done():
+                    with contextlib.suppress(Interrupted):
+                        self._record(key, want, futures[key])
+        return [
+            _as_run(self.known[key], want.subject.role, fresh=key in fresh)
+            for key, want in zip(keys, wants, strict=True)
+        ]
+
+    def _record(self, key: str, want: Want, future: Future[Measurement]) -> None:
+        """Journal how a run ended. Raises Interrupted where it did not."""
+        measurement, reason, detail = None, None, None
+        try:
+            measurement = future.result()
+        except RunFailed as error:
+            reason, detail = error.reason, error.detail
+        record = Measured(
+            key=key,
+            timestamp=clock.now_ms(),
+            tree=files.tree_key(want.subject.tree),
+            profile=want.profile.name,
+            seed=want.seed,
+            repeat=want.subject.repeat,
+            measurement=measurement,
+            reason=reason,
+            detail=detail,
+        )
+        self.journal.append(record)
+        self.known[key] = record
+
+    def _key(self, want: Want) -> str:
+        profile = want.profile
+        facts = [
+            files.tree_key(want.subject.tree),
+            [profile.name, profile.size, profile.steps, profile.window, profile.val_tokens, profile.max_bytes],
+            want.seed,
+            want.subject.repeat,
+            self.header.data,
+            self.header.fingerprint.model_dump(),
+            self.header.sandbox,
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def check(runs: Sequence[Run]) -> None:
+    """Raises RunFailed where a candidate failed, MachineError where the champion did: nothing can be compared then."""
+    for run in runs:
+        if run.reason is not None:
+            where = f"{run.detail} ({run.profile}, seed {run.seed})"
+            if run.role == "champion":
+                raise MachineError(f"the champion itself fails here: {run.reason}: {where}")
+            raise RunFailed(run.reason, where)
+
+
+def pairs(runs: Sequence[Run]) -> list[Pair]:
+    """Champion and candidate of each seed, in seed order; raises what `check` raises."""
+    check(runs)
+    scores = {(run.role, run.seed): run.val_bpb for run in runs if run.val_bpb is not None}
+    seeds = dict.fromkeys(run.seed for run in runs)
+    return [Pair(seed=seed, champion=scores["champion", seed], candidate=scores["candidate", seed]) for seed in seeds]
+
+
+def _as_run(record: Measured, role: Role, *, fresh: bool) -> Run:
+    run = Run(
+        role=role,
+        profile=record.profile,
+        seed=record.seed,
+        reason=record.reason,
+        detail=record.detail or "",
+        fresh=fresh,
+    )
+    found = record.measurement
+    if found is None:
+        return run
+    return run.model_copy(
+        update={
+            "val_bpb": found.val_bpb,
+            "wall_s": found.wall_s,
+            "cpu_s": found.cpu_s,
+            "total_bytes": found.total_bytes,
+            "peak_memory_bytes": found.peak_memory_bytes,
+            "tokens_per_s": found.tokens_per_s,
+        }
+    )

@@ -1,0 +1,85 @@
+"""The night: next idea → propose → apply → smoke → breadth → confirm → decide → record, until a limit is reached."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.attempt import Attempt, Champion, attempt, keep
+from agent.git import Repo
+from agent.journal import Journal
+from agent.lab import Lab
+from agent.proposal import Proposal
+from agent.records import Experiment
+from bench import clock
+
+
+class Researcher(Protocol):
+    """Whatever makes proposals."""
+
+    def next(self, champion: Champion, journal: Journal) -> Proposal | None:
+        """What to try on `champion` now, or None where there is nothing left."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a night ends."""
+
+    until: float
+    """On the monotonic clock: no experiment starts after this."""
+    experiments: int
+    """Decided in all, baselines not counted."""
+
+    def reached(self, journal: Journal) -> str | None:
+        """Why the night ends now, if it does."""
+        decided = sum(experiment.source != "baseline" for experiment in journal.experiments)
+        if decided >= self.experiments:
+            return f"{decided} experiments decided, the most asked for"
+        return "its time is up" if clock.monotonic() >= self.until else None
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything a night works with."""
+
+    repo: Repo
+    branch: str
+    journal: Journal
+    lab: Lab
+    researchers: Sequence[Researcher]
+    limits: Limits
+    tell: Callable[[Experiment], None]
+
+
+def run(night: Night) -> str:
+    """Work until a limit is reached or no idea is left; returns why it ended."""
+    while True:
+        if ended := night.limits.reached(night.journal):
+            return ended
+        champion = current_champion(night)
+        proposal = next_idea(night, champion)
+        if proposal is None:
+            return "no idea is left"
+        run_number = len(night.journal.experiments) + 1
+        this = Attempt(
+            f"{night.lab.header.name}-{run_number:04d}", run_number, night.journal.segment, champion, proposal
+        )
+        experiment = attempt(this, night.lab, night.repo, night.journal)
+        if experiment.status == "keep":
+            experiment = keep(experiment, this, night.repo)
+        night.journal.append(experiment)
+        if experiment.status == "keep":
+            night.repo.move(night.branch, experiment.sha, champion.sha)
+        night.tell(experiment)
+
+
+def current_champion(night: Night) -> Champion:
+    """The commit the night stands at."""
+    sha = night.journal.champion
+    assert sha is not None, "a night opens with a measured baseline"
+    return Champion(sha, night.repo.trainer(sha))
+
+
+def next_idea(night: Night, champion: Champion) -> Proposal | None:
+    """The first researcher's proposal, in their order."""
+    offers = (researcher.next(champion, night.journal) for researcher in night.researchers)
+    return next((offer for offer in offers if offer is not None), None)

@@ -1,0 +1,195 @@
+"""How a night opens, for the first time or again: its lock, journal, branch, segment and baseline."""
+
+import contextlib
+import fcntl
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import fmean
+
+from agent.git import Repo
+from agent.journal import Journal, open_journal
+from agent.lab import Lab, check
+from agent.plan import SHORT
+from agent.records import Experiment, Header, Repaired
+from agent.tree import syntax_key
+from agent.verdict import BREADTH_PAIRS, PAIRS_A_LOOK
+from bench import clock, files, sandbox
+from bench.data import Dataset
+from bench.errors import MachineError, UsageError
+from bench.machine import Fingerprint
+
+Say = Callable[[str], None]
+
+
+def home(repo: Repo) -> Path:
+    """The folder of all nights, where checkout, stash and clean cannot touch it."""
+    return repo.common / "nightshift"
+
+
+def journal_path(repo: Repo, name: str) -> Path:
+    """Where the journal of the night `name` lies."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise UsageError(f"{name!r} cannot name a night: letters, digits, - and _ only")
+    return home(repo) / name / "autoresearch.jsonl"
+
+
+def branch_of(name: str) -> str:
+    """The research branch's full ref name."""
+    return f"refs/heads/nightshift/{name}"
+
+
+@contextlib.contextmanager
+def alone(repo: Repo) -> Iterator[None]:
+    """Hold this repository's lock, which the kernel lets go of when the process ends however it ends."""
+    path = home(repo) / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UsageError(f"a night is running in this repository already ({file.read().strip()})") from None
+        file.truncate(0)
+        file.write(f"since {clock.now_ms()} ms, in {repo.root.name}\n")
+        file.flush()
+        yield
+
+
+def data_key(data: Dataset) -> str:
+    """What is trained and scored on: the source and the start of the digest."""
+    return f"{data.source} {data.digest[:16]}"
+
+
+def new_header(
+    name: str, base: str, *, seed: int, profiles: str, data: Dataset, fingerprint: Fingerprint, slots: int
+) -> Header:
+    """The header of a segment that begins now."""
+    return Header(
+        name=name,
+        timestamp=clock.now_ms(),
+        seed=seed,
+        base=base,
+        profiles=profiles,
+        data=data_key(data),
+        fingerprint=fingerprint,
+        sandbox=sandbox.MECHANISM,
+        slots=slots,
+    )
+
+
+def open_night(
+    repo: Repo,
+    name: str,
+    *,
+    start: str | None,
+    profiles: str,
+    data: Dataset,
+    fingerprint: Fingerprint,
+    slots: int,
+    say: Say,
+) -> tuple[Journal, Header]:
+    """The journal with its open segment, and the branch where the journal says it is.
+
+    `start` is the ref to begin from, or None for HEAD, or to go on. Raises UsageError and JournalError.
+    """
+    journal = open_journal(journal_path(repo, name))
+    branch = branch_of(name)
+    if branch in repo.checked_out():
+        raise UsageError(f"branch nightshift/{name} is checked out, and the night will move it: git switch - first")
+    last = journal.header
+    if last is None:
+        if repo.tip(branch):
+            raise UsageError(f"branch nightshift/{name} exists without a journal; choose another --name")
+        base, seed = repo.commit_of(start or "HEAD"), secrets.randbits(31)
+    else:
+        if start and repo.commit_of(start) != journal.headers[0].base:
+            raise UsageError(
+                f"night {name} began from {journal.headers[0].base[:7]}; choose another --name to begin anew"
+            )
+        base, seed = journal.champion or last.base, last.seed
+    repo.trainer(base)
+    header = new_header(name, base, seed=seed, profiles=profiles, data=data, fingerprint=fingerprint, slots=slots)
+    if last is None or not last.comparable(header):
+        if last is not None:
+            say("data, profiles or machine changed since: a new segment begins, with a baseline of its own")
+        journal.append(header)
+    reconcile(repo, branch, journal, base, say)
+    opened = journal.header
+    assert opened is not None
+    return journal, opened
+
+
+def greeting(repo: Repo, header: Header, decided: int) -> list[str]:
+    """What is said when a night opens: from where, on what, under which conditions."""
+    here = header.fingerprint
+    lines = [
+        f"night {header.name} " + (f"goes on after {decided} experiments" if decided else "begins"),
+        f"  from     {header.base[:7]}, on branch nightshift/{header.name}; your own branch and files stay as they are",
+        f"  data     {header.data}",
+        f"  machine  {here.processor}, {header.slots} slots, MLX {here.mlx} on {here.device}, {here.blas}",
+        f"  sandbox  {header.sandbox}",
+    ]
+    if header.profiles:
+        lines.append(f"  profiles {header.profiles}…: {SHORT}")
+    if changed := repo.uncommitted():
+        names = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
+        lines.append(f"  note     uncommitted changes in trainer/ are not part of this night: {names}")
+    return lines
+
+
+def reconcile(repo: Repo, branch: str, journal: Journal, champion: str, say: Say) -> None:
+    """Put the branch where the journal says it is, if a crash left it one step behind. Raises UsageError otherwise."""
+    tip = repo.tip(branch)
+    if tip == champion:
+        return
+    if tip is not None and repo.line("rev-parse", f"{champion}^") != tip:
+        raise UsageError(
+            f"{branch.removeprefix('refs/heads/')} is at {tip[:7]} and its journal at {champion[:7]}: "
+            f"put it back with `git update-ref {branch} {champion[:12]}`, or choose another --name"
+        )
+    repo.move(branch, champion, tip)
+    if journal.experiments:
+        what = f"branch moved to {champion[:7]}, as journalled"
+        journal.append(Repaired(timestamp=clock.now_ms(), what=what))
+        say(f"repaired: {what}")
+
+
+def baseline(name: str, journal: Journal, laboratory: Lab, sha: str, repo: Repo) -> Experiment:
+    """Measure the commit a segment starts from. Raises MachineError where it does not run: then no night can start."""
+    started = clock.monotonic()
+    tree = repo.trainer(sha)
+    number = len(journal.experiments) + 1
+    champion = laboratory.champion(tree, number, f"{name}-{number:04d} baseline {sha[:7]}")
+    runs = []
+    for stage, count in (("smoke", 1), ("breadth", BREADTH_PAIRS), ("confirm", PAIRS_A_LOOK)):
+        profile = laboratory.profile(stage)
+        runs += laboratory.run([champion], profile, laboratory.seeds(tree, profile, count))
+        try:
+            check(runs)
+        except MachineError as error:
+            raise MachineError(f"the baseline does not run, so no night can start: {error}") from error
+    scores = [run.val_bpb for run in runs if run.profile == laboratory.profile("confirm").name and run.val_bpb]
+    last = runs[-1]
+    return Experiment(
+        run=number,
+        commit=sha[:7],
+        metric=fmean(scores),
+        metrics={"total_bytes": last.total_bytes, "run_cpu_s": last.cpu_s, "tokens_per_second": last.tokens_per_s},
+        status="keep",
+        description="baseline",
+        timestamp=clock.now_ms(),
+        segment=journal.segment,
+        asi={"hypothesis": "the trainer as it stands, to be measured against"},
+        id=f"{name}-{number:04d}",
+        source="baseline",
+        parent=sha,
+        sha=sha,
+        tree=files.tree_key(tree),
+        syntax=syntax_key(tree),
+        reason="baseline",
+        detail=f"mean of {len(scores)} seeds at {laboratory.profile('confirm').name}",
+        runs=tuple(runs),
+        wall_s=clock.monotonic() - started,
+    )

@@ -1,0 +1,191 @@
+"""The journal's lines. One JSON object each; what they leave out is derived from them.
+
+A `config` line opens a segment and an `Experiment` line (the only kind with a `run` number) closes an experiment: these
+two are what pi-autoresearch's reader understands. The kinds of our own have a `type` and no `run`, and it skips them.
+"""
+
+from statistics import fmean
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.job import Measurement
+from bench.machine import Fingerprint
+
+VERSION = 1
+
+Status = Literal["keep", "discard", "crash", "checks_failed"]
+Source = Literal["baseline", "queue", "search"]
+
+
+class Record(BaseModel):
+    """Any line; keys a newer version added are carried along."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Header(Record):
+    """Opens a segment: within it, and only there, numbers can be compared."""
+
+    type: Literal["config"] = "config"
+    name: str
+    metricName: Literal["val_bpb"] = "val_bpb"  # noqa: N815  # the format's own spelling
+    metricUnit: str = ""  # noqa: N815
+    bestDirection: Literal["lower"] = "lower"  # noqa: N815
+    version: int = VERSION
+    timestamp: int
+    """Epoch milliseconds."""
+    seed: int
+    """The night's own; every run's seed derives from it."""
+    base: str
+    """Full hash of the commit the segment starts from."""
+    profiles: str
+    """What stands before `smoke`, `breadth` and `confirm` in the names of the profiles used: "" or "short-"."""
+    data: str
+    """The dataset's source and digest."""
+    fingerprint: Fingerprint
+    sandbox: str
+    slots: int = 1
+
+    def comparable(self, other: "Header") -> bool:
+        """Whether numbers measured under both headers can be compared."""
+        mine, theirs = ((h.profiles, h.data, h.sandbox, h.fingerprint, h.seed) for h in (self, other))
+        return mine == theirs
+
+
+class Measured(Record):
+    """A run that was measured, or that failed in a way which would come back."""
+
+    type: Literal["measured"] = "measured"
+    key: str
+    """Hash of all that the number depends on: tree, profile, seed, data, fingerprint and repeat."""
+    timestamp: int
+    tree: str
+    profile: str
+    seed: int
+    repeat: int = 0
+    measurement: Measurement | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+class Run(Record):
+    """A run as an experiment's line tells it."""
+
+    role: Literal["champion", "candidate"]
+    profile: str
+    seed: int
+    val_bpb: float | None = None
+    reason: str | None = None
+    detail: str = ""
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    total_bytes: int = 0
+    peak_memory_bytes: int = 0
+    tokens_per_s: float = 0.0
+    fresh: bool = True
+    """False where an earlier measurement of the same commit served again."""
+
+
+class Pair(Record):
+    """Champion and candidate under one seed, in bits per byte."""
+
+    seed: int
+    champion: float
+    candidate: float
+
+    @property
+    def difference(self) -> float:
+        """Candidate minus champion: negative is better."""
+        return self.candidate - self.champion
+
+
+class Evidence(Record):
+    """What a verdict rests on, in bits per byte."""
+
+    profile: str
+    pairs: tuple[Pair, ...]
+    mean: float
+    """Mean difference, candidate minus champion: negative is better."""
+    scale: float
+    """Standard deviation of one difference, shrunk towards the prior."""
+    p_value: float
+    """Chance of so low a mean or lower, were there no effect."""
+
+    @property
+    def champion_bpb(self) -> float:
+        """Mean val_bpb of the champion over the pairs."""
+        return fmean(pair.champion for pair in self.pairs)
+
+    @property
+    def candidate_bpb(self) -> float:
+        """Mean val_bpb of the candidate over the pairs."""
+        return fmean(pair.candidate for pair in self.pairs)
+
+
+class Experiment(Record):
+    """A decided experiment. The first ten keys are pi-autoresearch's, in its order."""
+
+    run: int
+    commit: str
+    """Seven characters of `sha`, or nothing where no commit was made."""
+    metric: float
+    """The candidate's mean val_bpb under the confirm profile, or 0 where none was measured."""
+    metrics: dict[str, float]
+    status: Status
+    description: str
+    timestamp: int
+    segment: int
+    confidence: float | None = None
+    """One minus the p-value of the last look at the confirm pairs."""
+    asi: dict[str, str]
+    id: str
+    """NAME-0001: the night's name and the run number; never changes afterwards."""
+    source: Source
+    idea: str | None = None
+    """Slug of the idea's heading in kb/ideas.md."""
+    lane: str = ""
+    notes: tuple[str, ...] = ()
+    """Papers and notes cited."""
+    parent: str
+    """Full hash of the champion it was tried on."""
+    sha: str = ""
+    """Full hash of the candidate's commit; of the kept one for a keep."""
+    tree: str = ""
+    """Key of the candidate's files."""
+    syntax: str = ""
+    """Key of the candidate's syntax trees: equal where only comments or layout differ."""
+    knobs: dict[str, str] = {}
+    patch: str = ""
+    """Unified diff against the parent."""
+    reason: str
+    """The stable name of why."""
+    detail: str
+    """The reason in words."""
+    runs: tuple[Run, ...] = ()
+    breadth: Evidence | None = None
+    confirm: Evidence | None = None
+    wall_s: float = 0.0
+
+
+class Reverted(Record):
+    """A person took a kept change back out of the research branch."""
+
+    type: Literal["reverted"] = "reverted"
+    timestamp: int
+    id: str
+    """The experiment whose change was taken out."""
+    parent: str
+    sha: str
+    """Full hash of the commit that takes it out: the champion from here on."""
+
+
+class Repaired(Record):
+    """Something was put right at start."""
+
+    type: Literal["repaired"] = "repaired"
+    timestamp: int
+    what: str
+
+
+AnyRecord = Header | Measured | Experiment | Reverted | Repaired

@@ -1,0 +1,84 @@
+"""What a person sees while runs are under way: a line a run on a terminal, a line a phase elsewhere."""
+
+import datetime
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from agent.records import Experiment
+from bench import clock
+from bench.job import Job
+from bench.slots import ENDED
+from bench.supervise import Progress
+
+
+class Screen:
+    """Shows the runs of all slots; `show` may be called from any thread."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self.lines: dict[tuple[str, str, int], _Line] = {}
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.live.stop()
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self.console.print(text, markup=False, highlight=False)
+
+    def show(self, job: Job, word: Progress) -> None:
+        """Take a run's progress in."""
+        name = (job.label, job.profile.name, job.seed)
+        phase = str(word["phase"])
+        before = self.lines.pop(name, None)
+        new = before is None or before.phase != phase
+        if phase != ENDED:
+            since = clock.monotonic() if before is None or new else before.since
+            self.lines[name] = _Line(phase, _detail(word, job), since)
+        if self.live:
+            self.live.update(Group(*self._rows()))
+        elif new and phase != ENDED:
+            self.say(f"  {job.label} · {job.profile.name} · seed {job.seed} · {phase}")
+
+    def _rows(self) -> list[Text]:
+        now = clock.monotonic()
+        return [
+            Text(
+                f"  {label} · {profile} · seed {seed} · {line.phase}{line.detail} · {now - line.since:.0f} s",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            for (label, profile, seed), line in list(self.lines.items())
+        ]
+
+
+class _Line(NamedTuple):
+    phase: str
+    detail: str
+    since: float
+
+
+def _detail(word: Progress, job: Job) -> str:
+    step, loss = word.get("step"), word.get("loss")
+    if not step:
+        return ""
+    return f" {step}/{job.profile.steps}" + (f", loss {loss:.3f}" if isinstance(loss, float) else "")
+
+
+def verdict_line(experiment: Experiment) -> str:
+    """One decided experiment as a line that stays."""
+    time = datetime.datetime.fromtimestamp(experiment.timestamp / 1000).strftime("%H:%M:%S")
+    bpb = f" · val_bpb {experiment.metric:.4f}" if experiment.source == "baseline" else ""
+    return f"{time} {experiment.id} {experiment.status.upper()} {experiment.description} · {experiment.detail}{bpb}"

@@ -1,0 +1,263 @@
+"""What a person sees of a night in the terminal, and the same as plain data. Pure: records in, renderables out.
+
+Differences are candidate minus champion in thousandths of a bit per byte: below zero is better. Whatever was measured
+under a short profile carries that profile's name.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from itertools import groupby
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from agent.history import plain
+from agent.plan import SHORT, reached
+from agent.records import Evidence, Experiment, Header, Status
+
+STYLES: dict[Status, str] = {"keep": "green", "discard": "", "crash": "red", "checks_failed": "yellow"}
+VERDICTS: dict[Status, str] = {
+    "keep": "Kept",
+    "discard": "Discarded",
+    "crash": "Crashed",
+    "checks_failed": "Refused by a check",
+}
+UNIT = "Δ: candidate minus champion, in thousandths of a bit per byte; below zero is better; ± one standard error"
+UNAUDITED = "as measured at its confirm; not audited"
+
+
+def standard_error(evidence: Evidence) -> float:
+    """Standard error of the mean difference, in bits per byte."""
+    return evidence.scale / math.sqrt(len(evidence.pairs))
+
+
+def difference(evidence: Evidence | None, precise: bool = True) -> str:
+    """The mean difference in thousandths, with its standard error where it is `precise`; a dash for no evidence."""
+    if evidence is None:
+        return "–"
+    return _thousandths(evidence.mean) + (f" ±{standard_error(evidence) * 1000:.1f}" if precise else "")
+
+
+def _thousandths(bits: float) -> str:
+    return f"{bits * 1000:+.1f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def night_table(header: Header, experiments: Sequence[Experiment], reverted: Collection[str] = ()) -> RenderableType:
+    """Every decided experiment, two lines each: one table a segment, as numbers of two segments are not comparable.
+
+    `reverted` holds the ids of keeps that a person took out again.
+    """
+    if not experiments:
+        return Text("nothing is decided yet")
+    parts: list[RenderableType] = []
+    for segment, group in groupby(experiments, key=lambda experiment: experiment.segment):
+        rows = list(group)
+        if rows[0].segment != experiments[0].segment or rows[-1].segment != experiments[-1].segment:
+            parts.append(Text(f"segment {segment}: its numbers compare with no other segment's", style="bold"))
+        parts.append(_table(header, rows, reverted))
+    short = any(reached(experiment).startswith("short-") for experiment in experiments)
+    return Group(*parts, Text(UNIT, style="dim"), *([Text(SHORT, style="yellow")] if short else []))
+
+
+def _table(header: Header, rows: Sequence[Experiment], reverted: Collection[str]) -> Table:
+    names = {
+        name for row in rows for name in (reached(row), *(one.profile for one in (row.breadth, row.confirm) if one))
+    }
+    prefix = ("short-" if any(name.startswith("short-") for name in names) else "") if names else header.profiles
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, expand=False)
+    table.add_column("run", justify="right")
+    table.add_column("verdict", max_width=8)
+    table.add_column("experiment\nid, reason", ratio=1)
+    breadth, confirm = (f"{prefix}\n{stage}" if prefix else stage for stage in ("breadth", "confirm"))
+    table.add_column(f"{breadth}\nΔ ×10⁻³", justify="right")
+    table.add_column(f"{confirm}\nΔ ×10⁻³", justify="right")
+    table.add_column(f"{confirm}\nval_bpb", justify="right")
+    table.add_column("wall s", justify="right")
+    for row in rows:
+        status = "keep, reverted" if row.id in reverted else row.status.replace("_", " ")
+        table.add_row(
+            str(row.run),
+            Text(status, style=STYLES[row.status]),
+            Text.assemble(plain(row.description), "\n", (f"{plain(row.id)}, {plain(row.reason)}", "dim")),
+            difference(row.breadth, precise=False),
+            difference(row.confirm),
+            f"{row.metric:.4f}" if row.metric else "–",
+            f"{row.wall_s:.0f}",
+        )
+    return table
+
+
+def show_experiment(experiment: Experiment) -> RenderableType:
+    """All that is known of one experiment: why, the verdict, the evidence pair by pair, every run, and the patch."""
+    facts = Table.grid(padding=(0, 2))
+    parent = experiment.parent[:7] or "–"
+    for name, value in (
+        ("description", experiment.description),
+        ("hypothesis", experiment.asi.get("hypothesis", "")),
+        ("from", " ".join(filter(None, (experiment.source, experiment.idea or "", *experiment.notes)))),
+        ("lane", experiment.lane),
+        ("commit", f"{experiment.commit or '–'}, tried on {parent}"),
+        ("knobs", ", ".join(f"{knob} = {value}" for knob, value in experiment.knobs.items())),
+        ("wall", _duration(experiment.wall_s)),
+    ):
+        if value:
+            facts.add_row(Text(name, style="dim"), Text(plain(value)))
+    parts: list[RenderableType] = [
+        Text(plain(experiment.id), style="bold"),
+        facts,
+        Text(),
+        Text(verdict_in_words(experiment)),
+    ]
+    parts += [_pairs(evidence) for evidence in (experiment.breadth, experiment.confirm) if evidence]
+    if experiment.runs:
+        parts.append(_runs(experiment))
+    if reached(experiment).startswith("short-"):
+        parts.append(Text(SHORT, style="yellow"))
+    if experiment.patch:
+        parts.append(Syntax(_visible(experiment.patch), "diff", word_wrap=True, background_color="default"))
+    return Group(*parts)
+
+
+def verdict_in_words(experiment: Experiment) -> str:
+    """The verdict, its reason and what it rests on, in a few plain sentences."""
+    words = f"{VERDICTS[experiment.status]} ({plain(experiment.reason)}): {plain(experiment.detail)}."
+    if experiment.confirm and experiment.source != "baseline":
+        words += (
+            f" Over {len(experiment.confirm.pairs)} seeds at {experiment.confirm.profile} it differs from its champion"
+            f" by {difference(experiment.confirm)} thousandths of a bit per byte"
+        )
+        words += f" ({UNAUDITED})." if experiment.status == "keep" else "."
+    elif experiment.breadth and not experiment.confirm:
+        words += f" It was weighed at {experiment.breadth.profile} alone, which may drop an idea but never keeps one."
+    return words
+
+
+def _pairs(evidence: Evidence) -> Table:
+    title = f"{evidence.profile}: {difference(evidence)} thousandths, p = {evidence.p_value:.2g}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("seed", "champion val_bpb", "candidate val_bpb", "Δ ×10⁻³"):
+        table.add_column(name, justify="right")
+    for pair in evidence.pairs:
+        table.add_row(
+            str(pair.seed), f"{pair.champion:.6f}", f"{pair.candidate:.6f}", f"{_thousandths(pair.difference)}"
+        )
+    return table
+
+
+def _runs(experiment: Experiment) -> Table:
+    table = Table(title="runs", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("profile", "of", "result"):
+        table.add_column(name)
+    for name in ("seed", "wall s", "CPU s", "bytes", "MB"):
+        table.add_column(name, justify="right")
+    for run in experiment.runs:
+        result = f"{run.val_bpb:.6f}" if run.val_bpb is not None else plain(run.reason or "no score")
+        table.add_row(
+            run.profile,
+            run.role if run.fresh else f"{run.role}, measured before",
+            Text(result),
+            str(run.seed),
+            f"{run.wall_s:.1f}",
+            f"{run.cpu_s:.1f}",
+            f"{run.total_bytes:,}",
+            f"{run.peak_memory_bytes / 1e6:.0f}",
+        )
+    return table
+
+
+def _visible(text: str) -> str:
+    """`text` with its lines kept and every other control character shown: a patch must not steer the terminal."""
+    return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
+
+
+def summary(header: Header, experiments: Sequence[Experiment], reverted: Collection[str] = ()) -> RenderableType:
+    """The night in a few lines: how much was decided, where it started, where it stands, and what was kept."""
+    if not experiments:
+        return Text(f"night {header.name}: nothing is decided yet")
+    current = [experiment for experiment in experiments if experiment.segment == experiments[-1].segment]
+    tried = [experiment for experiment in current if experiment.source != "baseline"]
+    counts = Counter(experiment.status for experiment in tried)
+    words = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
+    took = _duration(sum(experiment.wall_s for experiment in current))
+    many = "experiment" if len(tried) == 1 else "experiments"
+    lines = [f"night {header.name}: {len(tried)} {many} decided in {took}" + (f" ({words})" if words else "")]
+    if len(current) < len(experiments):
+        others = len(experiments) - len(current)
+        lines.append(f"{others} of earlier segments are not counted: other data, profiles or machine")
+    keeps = [experiment for experiment in tried if experiment.status == "keep"]
+    label = header.profiles + "confirm"
+    baseline = next((experiment.metric for experiment in current if experiment.source == "baseline"), 0.0)
+    if not keeps:
+        lines += [f"{label} val_bpb: baseline {baseline:.6f}; nothing was kept, so the baseline is still the champion"]
+    elif any(experiment.id in reverted for experiment in keeps):
+        lines += [f"{label} val_bpb: baseline {baseline:.6f}; the champion is not measured since a keep was reverted"]
+    else:
+        lines += [
+            f"{label} val_bpb: baseline {baseline:.6f} → champion {keeps[-1].metric:.6f}"
+            " (on seeds of their own; what counts are the paired differences)"
+        ]
+    for kept in keeps:
+        note = "reverted" if kept.id in reverted else UNAUDITED
+        gain = f"{difference(kept.confirm)} thousandths at {label}, {note}"
+        lines.append(f"  keep {plain(kept.id)} {plain(kept.description)}: {gain}")
+    lines += [SHORT] if header.profiles else []
+    return Text("\n".join(lines))
+
+
+def log_as_json(header: Header, experiments: Sequence[Experiment], reverted: Collection[str] = ()) -> dict[str, object]:
+    """The night under stable keys. Differences in bits per byte, times in seconds; null for what was not measured."""
+    return {
+        "night": header.name,
+        "profiles": header.profiles,
+        "note": SHORT if header.profiles else None,
+        "experiments": [
+            {
+                "run": experiment.run,
+                "id": experiment.id,
+                "segment": experiment.segment,
+                "status": experiment.status,
+                "reverted": experiment.id in reverted,
+                "reason": experiment.reason,
+                "description": experiment.description,
+                "source": experiment.source,
+                "idea": experiment.idea,
+                "lane": experiment.lane,
+                "commit": experiment.commit,
+                "val_bpb": experiment.metric or None,
+                "breadth": _evidence_as_json(experiment.breadth),
+                "confirm": _evidence_as_json(experiment.confirm),
+                "wall_s": experiment.wall_s,
+            }
+            for experiment in experiments
+        ],
+    }
+
+
+def _evidence_as_json(evidence: Evidence | None) -> dict[str, object] | None:
+    if evidence is None:
+        return None
+    return {
+        "profile": evidence.profile,
+        "seeds": len(evidence.pairs),
+        "difference": evidence.mean,
+        "standard_error": standard_error(evidence),
+        "p_value": evidence.p_value,
+    }
+
+
+def experiment_as_json(experiment: Experiment) -> dict[str, object]:
+    """One experiment: the journal's own keys, and a note where its profiles are short ones."""
+    short = reached(experiment).startswith("short-")
+    return {**experiment.model_dump(mode="json"), "note": SHORT if short else None}

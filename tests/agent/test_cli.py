@@ -1,0 +1,146 @@
+"""Bad input at the command line: one clear line, a non-zero exit, nothing lost."""
+
+import json
+import struct
+import subprocess
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from bench.data import Dataset
+from tests.agent.test_night import nightshift
+from tests.fakes import git, make_repo
+
+
+@pytest.fixture
+def repo(small_data: Dataset, tmp_path: Path) -> Path:
+    return make_repo(tmp_path / "person", small_data.root)
+
+
+def complaint(repo: Path, *words: str) -> str:
+    done = nightshift(repo, *words, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stderr.splitlines() if line.strip()][-1]
+
+
+def test_bench_prints_one_json_object_and_the_same_number_twice(repo: Path) -> None:
+    first, second = (
+        json.loads(nightshift(repo, "bench", "--profile", "short-breadth", "--seed", "1", "--json").stdout)
+        for _ in range(2)
+    )
+    assert first["val_bpb"] == second["val_bpb"]
+    assert {"artifact_bytes", "code_bytes", "tokens_per_s", "phases", "peak_memory_bytes", "sandbox"} <= first.keys()
+    assert {"setup", "train", "export", "score"} <= first["phases"].keys()
+    assert Path(first["folder"], "artifact.bin").is_file()
+
+
+def test_bench_measures_the_working_tree_or_the_commit_that_is_named(repo: Path) -> None:
+    settings = repo / "trainer" / "settings.py"
+    settings.write_text(settings.read_text().replace("QUALITY = 0.5", "QUALITY = 0.9"))
+    tree = json.loads(nightshift(repo, "bench", "--profile", "short-breadth", "--json").stdout)
+    words = ("bench", "--profile", "short-breadth", "--json")
+    commit = json.loads(nightshift(repo, *words, "--commit", "HEAD").stdout)
+    override = json.loads(nightshift(repo, *words, "--commit", "HEAD", "--set", "QUALITY=0.9").stdout)
+    assert tree["val_bpb"] < commit["val_bpb"]
+    assert override["val_bpb"] == tree["val_bpb"]
+
+
+def test_a_knob_that_does_not_exist_names_the_nearest(repo: Path) -> None:
+    assert "nearest: QUALITY" in complaint(repo, "bench", "--set", "QUALTY=0.9")
+
+
+def test_a_setting_without_a_value_is_refused(repo: Path) -> None:
+    assert "KNOB=VALUE" in complaint(repo, "bench", "--set", "QUALITY")
+
+
+def test_an_unknown_commit_is_named(repo: Path) -> None:
+    assert "no commit 'nowhere'" in complaint(repo, "bench", "--commit", "nowhere")
+
+
+def test_a_trainer_that_fails_is_named_with_its_own_last_words(repo: Path) -> None:
+    assert "the widget is bent" in complaint(repo, "bench", "--set", "BEHAVIOUR=raise")
+
+
+def test_no_night_yet_says_how_to_begin_one(repo: Path) -> None:
+    for words in (["log"], ["show", "1"], ["diff", "1"], ["plan", "--hours", "1"], ["export", "--tsv"], ["finish"]):
+        assert "nightshift run" in complaint(repo, *words)
+
+
+def test_outside_a_repository(tmp_path: Path) -> None:
+    assert "not inside a git repository" in complaint(tmp_path, "log")
+
+
+def test_a_name_that_cannot_be_a_branch(repo: Path) -> None:
+    assert "cannot name a night" in complaint(repo, "run", "--name", "../etc")
+
+
+def test_a_research_branch_that_is_checked_out_is_not_moved_under_the_person(repo: Path) -> None:
+    git(repo, "switch", "--quiet", "--create", "nightshift/n")
+    assert "checked out" in complaint(repo, "run", "--short", "--name", "n")
+
+
+def test_a_research_branch_without_a_journal_is_not_taken_over(repo: Path) -> None:
+    git(repo, "branch", "nightshift/n")
+    assert "choose another --name" in complaint(repo, "run", "--short", "--name", "n")
+
+
+def test_data_from_a_folder_that_is_not_there(repo: Path, tmp_path: Path) -> None:
+    assert str(tmp_path / "nowhere") in complaint(repo, "data", "prepare", "--source", str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "words"), [(0, 7, "magic"), (8, 12345, "token"), (1024 + 8, 0xFFFF, "vocabulary")]
+)
+def test_a_damaged_shard_is_named(
+    repo: Path, small_data: Dataset, tmp_path: Path, offset: int, value: int, words: str
+) -> None:
+    (repo / "data").unlink()
+    copytree(small_data.root, repo / "data")
+    shard = next((repo / "data" / "val").glob("*.bin"))
+    content = bytearray(shard.read_bytes())
+    content[offset : offset + (4 if offset < 1024 else 2)] = struct.pack("<i" if offset < 1024 else "<H", value)
+    shard.write_bytes(content)
+    said = complaint(repo, "bench")
+    assert shard.name in said
+    assert words in said
+
+
+def test_an_idea_is_appended_and_then_listed(repo: Path) -> None:
+    nightshift(repo, "idea", "add", "Best quality", "--text", "More is better.", "--set", "QUALITY=0.95", "--lane", "x")
+    rows = json.loads(nightshift(repo, "idea", "list", "--json").stdout)["ideas"]
+    assert [(row["title"], row["lane"], row["state"]) for row in rows] == [("Best quality", "x", "ready")]
+    assert "Best quality" in complaint(repo, "idea", "add", "Best quality", "--set", "QUALITY=0.95")
+
+
+def test_doctor_fails_and_says_what_to_type_where_there_is_no_data(repo: Path) -> None:
+    assert nightshift(repo, "doctor").stdout.count("ok") >= 6
+    (repo / "data").unlink()
+    done = nightshift(repo, "doctor", check=False)
+    assert done.returncode != 0
+    assert "mend it with: nightshift data prepare" in done.stdout
+
+
+def test_every_command_has_help(repo: Path) -> None:
+    listed = nightshift(repo, "--help").stdout
+    for command in (
+        "bench",
+        "data",
+        "diff",
+        "doctor",
+        "export",
+        "finish",
+        "idea",
+        "log",
+        "plan",
+        "replay",
+        "run",
+        "show",
+    ):
+        assert command in listed
+        assert "Usage" in nightshift(repo, command, "--help").stdout
+
+
+def test_the_installed_command_is_the_same_program(repo: Path) -> None:
+    subprocess.run(["nightshift", "--version"], cwd=repo, check=True, capture_output=True)

@@ -1,0 +1,287 @@
+"""Whole nights of the real program on the fast fake trainer: real processes, real git, a person's own repository."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.journal import Journal, open_journal
+from bench.data import Dataset
+from tests.fakes import git, make_repo
+
+IDEAS = """# The queue
+
+## Better quality
+
+The measured distribution is worth more than the uniform one.
+
+```knobs
+QUALITY = 0.9
+```
+
+## Worse quality
+
+```knobs
+QUALITY = 0.2
+```
+
+## Nothing at all
+
+## Write NaN
+
+```knobs
+BEHAVIOUR = "nan"
+```
+
+## A knob that does not exist
+
+```knobs
+QALITY = 0.5
+```
+
+## A diff that does not apply
+
+```diff
+--- a/trainer/train.py
++++ b/trainer/train.py
+@@ -1,1 +1,1 @@
+-there is no such line
++at all
+```
+
+## No effect
+
+```knobs
+NUDGE = 0.5
+```
+
+## Quality again
+
+after: worse quality
+
+```knobs
+QUALITY = 0.9
+```
+"""
+EXPECTED = [
+    ("baseline", "keep", "baseline"),
+    ("Better quality", "keep", "improved"),
+    ("Worse quality", "discard", "worse_at_breadth"),
+    ("Write NaN", "crash", "not_finite"),
+    ("A knob that does not exist", "checks_failed", "unknown_knob"),
+    ("A diff that does not apply", "checks_failed", "no_match"),
+    ("No effect", "discard", "no_effect"),
+    ("Quality again", "checks_failed", "no_change"),
+]
+
+
+def nightshift(repo: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agent.cli", *words]
+    done = subprocess.run(
+        command, cwd=repo, capture_output=True, text=True, check=False, env=environment(), timeout=240
+    )
+    assert not check or done.returncode == 0, done.stderr + done.stdout
+    return done
+
+
+def environment() -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": root, "COLUMNS": "160", "PYTHONWARNINGS": "error"}
+
+
+def run_night(repo: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return nightshift(repo, "run", "--short", "--researcher", "queue", "--name", "n", "--slots", "2", *words)
+
+
+def journal_of(repo: Path) -> Journal:
+    return open_journal(repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl")
+
+
+def verdicts(repo: Path) -> list[tuple[str, str, str]]:
+    return [(one.description, one.status, one.reason) for one in journal_of(repo).experiments]
+
+
+def a_persons_own(repo: Path) -> dict[str, object]:
+    """All that a night must leave as it was."""
+    files = {
+        str(path.relative_to(repo)): path.read_bytes()
+        for path in sorted(repo.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(repo).parts and "data" not in path.relative_to(repo).parts
+    }
+    return {
+        "files": files,
+        "index": (repo / ".git" / "index").read_bytes(),
+        "head": (repo / ".git" / "HEAD").read_text(),
+        "status": git(repo, "--no-optional-locks", "status", "--porcelain"),
+        "main": git(repo, "rev-parse", "main"),
+    }
+
+
+@pytest.fixture(scope="module")
+def night(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str, object]]:
+    repo = make_repo(tmp_path_factory.mktemp("person"), small_data.root, IDEAS)
+    (repo / "trainer" / "train.py").write_text((repo / "trainer" / "train.py").read_text() + "# half an idea\n")
+    before = a_persons_own(repo)
+    said = run_night(repo).stdout
+    return repo, said, before
+
+
+Night = tuple[Path, str, dict[str, object]]
+
+
+def test_every_idea_gets_its_verdict_in_order(night: Night) -> None:
+    assert verdicts(night[0]) == EXPECTED
+
+
+def test_the_person_s_files_index_branch_and_status_are_untouched(night: Night) -> None:
+    repo, _, before = night
+    assert a_persons_own(repo) == before
+
+
+def test_an_uncommitted_trainer_and_a_malformed_idea_are_said_at_once(night: Night) -> None:
+    _, said, _ = night
+    assert "uncommitted changes in trainer/ are not part of this night: trainer/train.py" in said
+    assert f"kb/ideas.md, line {IDEAS.splitlines().index('## Nothing at all') + 1}" in said
+
+
+def test_the_branch_has_one_commit_a_keep_with_its_trailers(night: Night) -> None:
+    repo, _, _ = night
+    assert git(repo, "rev-list", "--count", "main..nightshift/n") == "1"
+    assert git(repo, "diff", "--name-only", "main", "nightshift/n") == "trainer/settings.py"
+    body = git(repo, "log", "-1", "--format=%(trailers:only,unfold)", "nightshift/n")
+    words = dict(line.split(": ", 1) for line in body.splitlines())
+    assert words["Nightshift-Experiment"] == "n-0002"
+    assert words["Nightshift-Idea"] == "better-quality"
+    assert float(words["Val-Bpb-After"]) < float(words["Val-Bpb-Before"])
+    kept = journal_of(repo).experiments[1]
+    assert kept.confirm is not None
+    assert len(kept.confirm.pairs) >= 2
+    assert kept.sha == git(repo, "rev-parse", "nightshift/n")
+
+
+def test_what_was_discarded_is_still_reachable(night: Night) -> None:
+    repo, _, _ = night
+    discarded = journal_of(repo).experiments[2]
+    assert git(repo, "rev-parse", f"refs/nightshift/candidates/{discarded.id}") == discarded.sha
+
+
+def test_numbers_of_short_profiles_say_so(night: Night) -> None:
+    repo, said, _ = night
+    assert "short-confirm" in said
+    assert "short-confirm" in nightshift(repo, "log").stdout
+    assert "short-confirm" in nightshift(repo, "show", "2").stdout
+    assert "short-confirm" in git(repo, "log", "-1", "nightshift/n")
+
+
+def test_running_again_changes_nothing_that_was_decided(night: Night) -> None:
+    repo, _, _ = night
+    before = (repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl").read_bytes()
+    run_night(repo)
+    assert (repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl").read_bytes() == before
+
+
+def test_a_kept_number_comes_back_on_replay(night: Night) -> None:
+    repo, _, _ = night
+    said = json.loads(nightshift(repo, "replay", "2", "--json").stdout)
+    assert said["came_back"]
+    assert all(row["recorded"] == row["replayed"] for row in said["runs"])
+
+
+def test_a_diff_is_printed_as_git_takes_it(night: Night) -> None:
+    repo, _, _ = night
+    patch = nightshift(repo, "diff", "n-0002").stdout
+    assert "+QUALITY = 0.9" in patch
+    subprocess.run(["git", "apply", "--check", "-"], cwd=repo, input=patch, text=True, check=True)
+
+
+def test_an_unknown_experiment_is_one_line(night: Night) -> None:
+    done = nightshift(night[0], "show", "99", check=False)
+    assert done.returncode != 0
+    assert done.stderr.strip() == "nightshift: no experiment '99'; there are n-0001 to n-0008"
+
+
+def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    words = [sys.executable, "-m", "agent.cli", "run", "--short", "--researcher", "queue", "--name", "n"]
+    running = subprocess.Popen(words, cwd=repo, env=environment(), stdout=subprocess.PIPE, text=True)
+    path = repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl"
+    while not path.exists() or path.read_text().count('"run":') < 2:
+        assert running.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.3)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert "nightshift run --name n" in said
+    run_night(repo)
+    assert verdicts(repo) == EXPECTED
+    keys = [record.key for record in journal_of(repo).measured.values()]
+    assert path.read_text().count('"type":"measured"') == len(keys)
+
+
+def test_a_second_night_at_the_same_time_is_refused(small_data: Dataset, tmp_path: Path) -> None:
+    from agent import opening
+    from agent.git import here
+
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    with opening.alone(here(repo)):
+        done = nightshift(repo, "run", "--short", check=False)
+    assert done.returncode != 0
+    assert "running in this repository already" in done.stderr
+
+
+def test_a_kept_change_can_be_taken_out_again_and_only_once(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    run_night(repo, "--max-experiments", "1")
+    nightshift(repo, "revert", "2")
+    assert git(repo, "diff", "main", "nightshift/n") == ""
+    assert journal_of(repo).champion == git(repo, "rev-parse", "nightshift/n")
+    assert "reverted already" in nightshift(repo, "revert", "2", check=False).stderr
+    run_night(repo, "--max-experiments", "2")
+    assert verdicts(repo)[-1] == ("Worse quality", "discard", "worse_at_breadth")
+
+
+def test_without_a_queue_the_knob_search_goes_on(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root)
+    nightshift(repo, "run", "--short", "--name", "n", "--max-experiments", "3")
+    found = journal_of(repo).experiments
+    assert [one.source for one in found] == ["baseline", "search", "search", "search"]
+    assert all(one.knobs for one in found[1:])
+
+
+def test_finish_writes_the_history_once(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    run_night(repo, "--max-experiments", "2")
+    nightshift(repo, "finish")
+    lines = [json.loads(line) for line in (repo / "autoresearch.jsonl").read_text().splitlines()]
+    assert [line.get("run") for line in lines] == [None, 1, 2, 3]
+    assert nightshift(repo, "finish", check=False).returncode != 0
+    assert len((repo / "autoresearch.jsonl").read_text().splitlines()) == 4
+
+
+def test_no_data_prepared_is_one_line(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    (repo / "data").unlink()
+    done = nightshift(repo, "run", check=False)
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "nightshift data prepare" in done.stderr
+
+
+def test_a_baseline_that_does_not_run_ends_the_night_with_one_line(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    (repo / "trainer" / "train.py").write_text("raise RuntimeError('broken at home')\n")
+    git(repo, "commit", "--all", "--message=break it")
+    done = run_night_unchecked(repo)
+    assert done.returncode != 0
+    assert "broken at home" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def run_night_unchecked(repo: Path) -> subprocess.CompletedProcess[str]:
+    return nightshift(repo, "run", "--short", "--name", "n", check=False)

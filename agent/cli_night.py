@@ -93,7 +93,8 @@ def run_night(
                 )
                 ended = run(night)
             except (KeyboardInterrupt, Interrupted):
-                ended = f"stopped; all that was measured is journalled, and `nightshift run --name {name}` goes on"
+                again = f"nightshift run --name {name}{' --short' if short else ''}"
+                ended = f"stopped; all that was measured is journalled, and `{again}` goes on"
         console.print()
         console.print(views.night_table(header, journal.in_segment(), journal.reverted))
         console.print(views.summary(header, journal.in_segment(), journal.reverted))

@@ -132,7 +132,7 @@ def greeting(repo: Repo, header: Header, decided: int) -> list[str]:
         f"  sandbox  {header.sandbox}",
     ]
     if header.profiles:
-        lines.append(f"  profiles {header.profiles}…: {SHORT}")
+        lines.append(f"  note     {SHORT}")
     if changed := repo.uncommitted():
         names = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
         lines.append(f"  note     uncommitted changes in trainer/ are not part of this night: {names}")

@@ -1,4 +1,4 @@
-"""What a person sees while runs are under way: a line a run on a terminal, a line a phase elsewhere."""
+"""What a person sees while runs are under way: a live line a run on a terminal, a plain line a run elsewhere."""
 
 import datetime
 from types import TracebackType
@@ -20,8 +20,10 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self.lines: dict[tuple[str, str, int], _Line] = {}
+        self.live: Live | None = None
+        if console.is_terminal:
+            self.live = Live(console=console, refresh_per_second=2, transient=True, get_renderable=self._rows)
 
     def __enter__(self) -> Self:
         if self.live:
@@ -36,25 +38,24 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, job: Job, word: Progress) -> None:
         """Take a run's progress in."""
         name = (job.label, job.profile.name, job.seed)
         phase = str(word["phase"])
-        before = self.lines.pop(name, None)
-        new = before is None or before.phase != phase
-        if phase != ENDED:
-            since = clock.monotonic() if before is None or new else before.since
-            self.lines[name] = _Line(phase, _detail(word, job), since)
-        if self.live:
-            self.live.update(Group(*self._rows()))
-        elif new and phase != ENDED:
-            self.say(f"  {job.label} · {job.profile.name} · seed {job.seed} · {phase}")
+        before = self.lines.get(name)
+        if phase == ENDED:
+            self.lines.pop(name, None)
+            return
+        since = before.since if before is not None and before.phase == phase else clock.monotonic()
+        self.lines[name] = _Line(phase, _detail(word, job), since)
+        if before is None and self.live is None:
+            self.say(f"  {job.label} · {job.profile.name} · seed {job.seed}")
 
-    def _rows(self) -> list[Text]:
+    def _rows(self) -> Group:
         now = clock.monotonic()
-        return [
+        rows = [
             Text(
                 f"  {label} · {profile} · seed {seed} · {line.phase}{line.detail} · {now - line.since:.0f} s",
                 no_wrap=True,
@@ -62,6 +63,7 @@ class Screen:
             )
             for (label, profile, seed), line in list(self.lines.items())
         ]
+        return Group(*rows)
 
 
 class _Line(NamedTuple):

@@ -212,7 +212,6 @@ def summary(header: Header, experiments: Sequence[Experiment], reverted: Collect
         note = "reverted" if kept.id in reverted else UNAUDITED
         gain = f"{difference(kept.confirm)} thousandths at {label}, {note}"
         lines.append(f"  keep {plain(kept.id)} {plain(kept.description)}: {gain}")
-    lines += [SHORT] if header.profiles else []
     return Text("\n".join(lines))
 
 

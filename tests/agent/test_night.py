@@ -217,7 +217,7 @@ def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Datase
     running.send_signal(signal.SIGINT)
     said, _ = running.communicate(timeout=20)
     assert running.returncode == 0
-    assert "nightshift run --name n" in said
+    assert "nightshift run --name n --short" in said
     run_night(repo)
     assert verdicts(repo) == EXPECTED
     keys = [record.key for record in journal_of(repo).measured.values()]

@@ -57,7 +57,7 @@ def test_a_plain_pipe_gets_no_colour_codes() -> None:
     assert "\x1b" not in printed(night_table(header(), NIGHT)) + printed(show_experiment(KEPT))
 
 
-@pytest.mark.parametrize("shown", [night_table(header(), NIGHT), summary(header(), NIGHT), show_experiment(KEPT)])
+@pytest.mark.parametrize("shown", [night_table(header(), NIGHT), show_experiment(KEPT)])
 def test_numbers_of_short_profiles_are_labelled_and_explained(shown: RenderableType) -> None:
     text = printed(shown)
     assert "short-" in text

@@ -24,7 +24,9 @@ for commands in (cli_bench.COMMANDS, cli_night.COMMANDS, cli_again.COMMANDS, cli
 def main() -> None:
     """Run a command; whatever goes wrong is one line on standard error and a non-zero exit."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        # Under nohup a hang-up is ignored, and stays so.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         cli.main(prog_name=Path(sys.argv[0]).name, standalone_mode=True)
     except NightshiftError as error:

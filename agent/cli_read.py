@@ -10,7 +10,7 @@ from rich.console import Console
 from agent import git, history, opening, plan, views
 from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ideas
 from agent.journal import Journal, open_journal
-from agent.queue import IDEAS
+from agent.queue import IDEAS, read_ideas
 from agent.records import Experiment
 from bench import files
 from bench.errors import UsageError
@@ -100,7 +100,7 @@ def idea() -> None:
 def list_ideas(name: str | None, as_json: bool) -> None:
     """List the ideas with where each stands, joined from a night's journal."""
     repo = git.here()
-    ideas, problems = parse_ideas(_ideas_text(repo))
+    ideas, problems = parse_ideas(read_ideas(repo.root / IDEAS))
     decided = _decided(name)
     runnable = {one.slug for one in next_ideas(ideas, decided)}
     rows = [
@@ -147,7 +147,7 @@ def add(
     patch = diff_file.read_text(encoding="utf-8") if diff_file else None
     pairs = [(name.strip(), value.strip()) for name, _, value in (word.partition("=") for word in knobs)]
     changed = append_idea(
-        _ideas_text(repo), title, text, knobs=pairs, diff=patch, lane=lane, priority=priority, after=after
+        read_ideas(repo.root / IDEAS), title, text, knobs=pairs, diff=patch, lane=lane, priority=priority, after=after
     )
     files.write_atomic(repo.root / IDEAS, changed.encode())
     click.echo(f"added to {IDEAS}: {title}")
@@ -176,11 +176,6 @@ def export(tsv: bool, name: str | None) -> None:
     del tsv
     _, journal = latest(name)
     click.echo(history.to_tsv(journal.experiments), nl=False)
-
-
-def _ideas_text(repo: git.Repo) -> str:
-    path = repo.root / IDEAS
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _decided(name: str | None) -> dict[str, Experiment]:

@@ -51,6 +51,7 @@ class Repo:
             input=stdin,
             capture_output=True,
             check=False,
+            start_new_session=True,  # a Ctrl-C is for the night, which ends it cleanly
         )
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]

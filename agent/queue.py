@@ -25,7 +25,7 @@ class Queue:
     def next(self, champion: Champion, journal: Journal) -> Proposal | None:
         """The first idea that can run and was not decided in this segment."""
         del champion
-        ideas, problems = parse_ideas(self.path.read_text(encoding="utf-8")) if self.path.exists() else ([], [])
+        ideas, problems = parse_ideas(read_ideas(self.path))
         for problem in problems:
             words = f"{IDEAS}, line {problem.line}: {problem.text}"
             if words not in self.warned:
@@ -46,6 +46,11 @@ class Search:
         """The next change of one knob."""
         knobs = read_knobs(champion.tree[SETTINGS])
         return search.propose(knobs, self.size, journal.in_segment(), self.seed)
+
+
+def read_ideas(path: Path) -> str:
+    """The queue's text; nothing where there is no file. What is not UTF-8 shows as such and stops nothing."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def as_proposal(idea: Idea) -> Proposal:

@@ -67,6 +67,22 @@ after: worse quality
 ```knobs
 QUALITY = 0.9
 ```
+
+## Worse quality by another name
+
+```knobs
+QUALITY = 0.20
+```
+
+## Only a comment
+
+```diff
+--- a/trainer/model.py
++++ b/trainer/model.py
+@@ -1,1 +1,2 @@
+ from collections.abc import Callable
++# nothing new
+```
 """
 EXPECTED = [
     ("baseline", "keep", "baseline"),
@@ -77,6 +93,8 @@ EXPECTED = [
     ("A diff that does not apply", "checks_failed", "no_match"),
     ("No effect", "discard", "no_effect"),
     ("Quality again", "checks_failed", "no_change"),
+    ("Worse quality by another name", "checks_failed", "already_tried"),
+    ("Only a comment", "checks_failed", "no_change"),
 ]
 
 
@@ -202,7 +220,7 @@ def test_a_diff_is_printed_as_git_takes_it(night: Night) -> None:
 def test_an_unknown_experiment_is_one_line(night: Night) -> None:
     done = nightshift(night[0], "show", "99", check=False)
     assert done.returncode != 0
-    assert done.stderr.strip() == "nightshift: no experiment '99'; there are n-0001 to n-0008"
+    assert done.stderr.strip() == "nightshift: no experiment '99'; there are n-0001 to n-0010"
 
 
 def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Dataset, tmp_path: Path) -> None:

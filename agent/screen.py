@@ -10,9 +10,8 @@ from rich.text import Text
 
 from agent.records import Experiment
 from bench import clock
-from bench.job import Job
+from bench.job import Job, Progress
 from bench.slots import ENDED
-from bench.supervise import Progress
 
 
 class Screen:
@@ -43,7 +42,7 @@ class Screen:
     def show(self, job: Job, word: Progress) -> None:
         """Take a run's progress in."""
         name = (job.label, job.profile.name, job.seed)
-        phase = str(word["phase"])
+        phase = word.phase
         before = self.lines.get(name)
         if phase == ENDED:
             self.lines.pop(name, None)
@@ -73,10 +72,9 @@ class _Line(NamedTuple):
 
 
 def _detail(word: Progress, job: Job) -> str:
-    step, loss = word.get("step"), word.get("loss")
-    if not step:
+    if not word.step:
         return ""
-    return f" {step}/{job.profile.steps}" + (f", loss {loss:.3f}" if isinstance(loss, float) else "")
+    return f" {word.step}/{job.profile.steps}" + (f", loss {word.loss:.3f}" if word.loss is not None else "")
 
 
 def verdict_line(experiment: Experiment) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench.profiles import Profile
 
@@ -20,6 +20,20 @@ class Job:
     """One-off overrides for a hand-made run; a night never sets them."""
     label: str = "bench"
     """What a person is shown while the run works."""
+
+
+class Progress(BaseModel):
+    """Where a run is; a trainer's are lines of its output, and nothing but the phase is needed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: str
+    step: int = Field(default=0, ge=0, lt=2**31)
+    """Steps finished."""
+    loss: float | None = None
+    """Nats a token."""
+    tokens: int | None = None
+    """Training tokens so far."""
 
 
 class Cost(BaseModel):
@@ -46,7 +60,7 @@ class Measurement(BaseModel):
     steps: int
     train_tokens: int
     tokens_per_s: float
-    """Training tokens by the wall clock of the train phase."""
+    """Training tokens by the wall clock of the train phase, which begins when the first step is done."""
     train_loss: float | None
     """Mean of the losses printed over the last third of the steps, in nats: a free hint, never evidence."""
     phases: dict[str, Cost]

@@ -10,9 +10,9 @@ from threading import Event
 from bench import clock, files, machine, sandbox
 from bench.data import Dataset
 from bench.errors import RunFailed
-from bench.job import Cost, Job, Measurement
+from bench.job import Cost, Job, Measurement, Progress
 from bench.score import Score, Text, score
-from bench.supervise import Account, Process, Progress, watch
+from bench.supervise import Account, Process, watch
 from bench.tokenizer import ByteCounts
 
 
@@ -32,7 +32,7 @@ def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], No
         if account.steps < job.profile.steps:
             raise RunFailed("too_slow", f"{account.steps} of {job.profile.steps} steps within the time, twice")
         artifact, digest = take_in(folder / "out" / "artifact.bin", folder / "artifact.bin", job)
-        show({"phase": "score"})
+        show(Progress(phase="score"))
         profile = job.profile
         scored = score(
             tree,
@@ -117,7 +117,7 @@ def _measurement(job: Job, account: Account, scored: Score, artifact: Path, dige
         code_bytes=code_bytes(job),
         steps=account.steps,
         train_tokens=account.tokens,
-        tokens_per_s=account.tokens / train.wall_s if train.wall_s else 0.0,
+        tokens_per_s=(account.tokens - account.tokens_before_train) / train.wall_s if train.wall_s else 0.0,
         train_loss=statistics.fmean(last_third) if last_third else None,
         phases=phases,
         cpu_s=account.cpu_s + scored.cost.cpu_s,

@@ -21,6 +21,8 @@ class Limits:
     train_s: float = 1200.0
     export_s: float = 60.0
     score_s: float = 600.0
+    total_s: float = 1400.0
+    """All phases of the training process together."""
     stall_s: float = 90.0
     """The longest silence within a phase."""
     output_bytes: int = 1 << 20

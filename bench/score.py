@@ -25,6 +25,8 @@ from bench.supervise import TICK_S, Process
 from bench.tokenizer import ByteCounts
 
 WINDOWS_A_QUESTION = 16
+MOST_ERRORS = 1 << 20
+"""Bytes of standard error that a serving process may write."""
 
 Tokens = NDArray[np.int32]
 
@@ -128,7 +130,10 @@ class _Line:
                 raise Interrupted("stopped while an artifact was being scored")
             if clock.monotonic() > self.deadline:
                 raise RunFailed("over_time", f"phase score took more than its {self.limit_s:.0f} s; killed")
-            if self.selector.select(TICK_S):
+            if not self.selector.select(TICK_S):
+                if self.process.errors.stat().st_size > MOST_ERRORS:
+                    raise RunFailed("endless_output", f"more than {MOST_ERRORS:,} bytes in phase score; killed")
+            else:
                 chunk = os.readv(self.answers.fileno(), [view])
                 if not chunk:
                     self.dead()

@@ -9,9 +9,8 @@ from typing import Self
 
 from bench import files
 from bench.data import Dataset
-from bench.job import Job, Measurement
+from bench.job import Job, Measurement, Progress
 from bench.measure import measure
-from bench.supervise import Progress
 
 ENDED = "ended"
 """The phase that is shown once a run is over, however it ended."""
@@ -39,7 +38,7 @@ class Slots:
         try:
             return measure(job, self.data, self.folder_of(job), lambda word: self.show(job, word), self.stop)
         finally:
-            self.show(job, {"phase": ENDED})
+            self.show(job, Progress(phase=ENDED))
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,6 @@ a double fork) is still found and killed when the run ends, on Linux and macOS a
 """
 
 import contextlib
-import json
 import math
 import os
 import secrets
@@ -17,21 +16,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import psutil
+from pydantic import ValidationError
 
 from bench import clock
 from bench.errors import Interrupted, RunFailed
-from bench.job import Cost
+from bench.job import Cost, Progress
 from bench.profiles import Limits
 
 MARK = "NIGHTSHIFT_RUN"
 PHASES = ("setup", "compile", "train", "export")
 TICK_S = 0.2
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-Progress = Mapping[str, Any]
 
 
 class Process:
@@ -117,6 +115,9 @@ class Account:
     phases: dict[str, Cost] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
     tokens: int = 0
+    """Training tokens, as the trainer counts them."""
+    tokens_before_train: int = 0
+    """Those of them that fell into the compile phase: the first step, which pays for what later ones find ready."""
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_memory_bytes: int = 0
@@ -179,27 +180,30 @@ class _Follower:
             self.too_much()
         *lines, self.pending = (self.pending + chunk).split(b"\n")
         for line in lines:
-            with contextlib.suppress(ValueError):
-                word = json.loads(line)
-                if isinstance(word, dict) and word.get("phase") in PHASES:
-                    self.hear(word)
+            # What is no word of progress is the trainer's own business.
+            with contextlib.suppress(ValidationError):
+                self.hear(Progress.model_validate_json(line))
 
     def too_much(self) -> NoReturn:
         raise RunFailed("endless_output", f"more than {self.limits.output_bytes:,} bytes in phase {self.phase}; killed")
 
-    def hear(self, word: dict[str, Any]) -> None:
+    def hear(self, word: Progress) -> None:
+        if word.phase not in PHASES:
+            return
         self.spoke = True
         self.last_word = clock.monotonic()
-        if word["phase"] != self.phase:
+        if word.phase != self.phase:
             self.close_phase()
-            self.phase = word["phase"]
-        step, loss = word.get("step"), word.get("loss")
-        if self.phase == "train" and isinstance(step, int) and isinstance(loss, int | float):
-            self.account.losses[step] = float(loss)
-            if not math.isfinite(loss):
-                raise RunFailed("not_finite", f"the training loss is {loss} at step {step}; stopped")
-        if isinstance(word.get("tokens"), int):
-            self.account.tokens = word["tokens"]
+            self.phase = word.phase
+        account = self.account
+        if word.tokens is not None:
+            if self.phase == "train" and not account.losses:
+                account.tokens_before_train = word.tokens
+            account.tokens = word.tokens
+        if self.phase == "train" and word.loss is not None:
+            account.losses[word.step] = word.loss
+            if not math.isfinite(word.loss):
+                raise RunFailed("not_finite", f"the training loss is {word.loss} at step {word.step}; stopped")
         self.show(word)
 
     def close_phase(self) -> None:
@@ -214,13 +218,16 @@ class _Follower:
         if self.process.errors.stat().st_size > self.limits.output_bytes:
             self.too_much()
         now = clock.monotonic()
-        in_phase, silent = now - self.phase_start, now - self.last_word
+        before = self.account.phases.get(self.phase, Cost(wall_s=0.0, cpu_s=0.0)).wall_s
+        in_phase, silent, in_all = now - self.phase_start + before, now - self.last_word, now - self.process.started
         after = f" after step {self.account.steps}" if self.account.steps else ""
         if silent > self.limits.stall_s or (not self.spoke and in_phase > self.limits.setup_s):
             raise RunFailed("hang", f"no progress for {silent:.0f} s in phase {self.phase}{after}; killed")
         if in_phase > self.limits.of(self.phase):
             limit = self.limits.of(self.phase)
             raise RunFailed("over_time", f"phase {self.phase} took more than its {limit:.0f} s{after}; killed")
+        if in_all > self.limits.total_s:
+            raise RunFailed("over_time", f"it took more than its {self.limits.total_s:.0f} s in all{after}; killed")
 
     def verdict(self) -> Account:
         code = self.process.exit_code

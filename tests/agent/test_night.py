@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agent.journal import Journal, open_journal
@@ -223,8 +224,8 @@ def test_an_unknown_experiment_is_one_line(night: Night) -> None:
     assert done.stderr.strip() == "nightshift: no experiment '99'; there are n-0001 to n-0010"
 
 
-def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Dataset, tmp_path: Path) -> None:
-    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+def begin(repo: Path) -> "subprocess.Popen[str]":
+    """A night under way, some of whose experiments are decided."""
     words = [sys.executable, "-m", "agent.cli", "run", "--short", "--researcher", "queue", "--name", "n"]
     running = subprocess.Popen(words, cwd=repo, env=environment(), stdout=subprocess.PIPE, text=True)
     path = repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl"
@@ -232,14 +233,50 @@ def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Datase
         assert running.poll() is None
         time.sleep(0.05)
     time.sleep(0.3)
+    return running
+
+
+def runs_of(repo: Path) -> list[psutil.Process]:
+    """Every living process of a run of this repository's."""
+    return [one for one in psutil.process_iter() if any(str(repo) in word for word in _words(one))]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def assert_whole(repo: Path) -> None:
+    """Every experiment decided once, and nothing measured twice."""
+    assert verdicts(repo) == EXPECTED
+    journal = journal_of(repo)
+    assert journal.path.read_text().count('"type":"measured"') == len(journal.measured)
+    assert git(repo, "rev-parse", "nightshift/n") == journal.champion
+
+
+def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    running = begin(repo)
     running.send_signal(signal.SIGINT)
     said, _ = running.communicate(timeout=20)
     assert running.returncode == 0
     assert "nightshift run --name n --short" in said
+    assert runs_of(repo) == []
     run_night(repo)
-    assert verdicts(repo) == EXPECTED
-    keys = [record.key for record in journal_of(repo).measured.values()]
-    assert path.read_text().count('"type":"measured"') == len(keys)
+    assert_whole(repo)
+
+
+def test_a_night_that_is_killed_leaves_no_process_and_goes_on(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
+    running = begin(repo)
+    running.kill()
+    running.communicate(timeout=20)
+    psutil.wait_procs(runs_of(repo), timeout=5)
+    assert runs_of(repo) == []
+    run_night(repo)
+    assert_whole(repo)
 
 
 def test_a_second_night_at_the_same_time_is_refused(small_data: Dataset, tmp_path: Path) -> None:

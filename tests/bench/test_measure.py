@@ -101,6 +101,20 @@ def test_a_run_that_outstays_its_phase_is_killed(small_data: Dataset, tmp_path: 
     assert failure.value.reason == "over_time"
 
 
+def test_a_run_that_goes_back_and_forth_between_phases_is_killed_all_the_same(
+    small_data: Dataset, tmp_path: Path
+) -> None:
+    brief = replace(LIMITS, total_s=2.0, output_bytes=10**9)
+    with pytest.raises(RunFailed) as failure:
+        run(small_data, tmp_path, profile=replace(PROFILE, limits=brief), BEHAVIOUR='"dither"')
+    assert failure.value.reason == "over_time"
+    assert "in all" in failure.value.detail
+
+
+def test_output_that_is_no_progress_does_no_harm(small_data: Dataset, tmp_path: Path) -> None:
+    assert run(small_data, tmp_path, BEHAVIOUR='"babble"').val_bpb == run(small_data, tmp_path).val_bpb
+
+
 def test_a_daemon_does_not_outlive_its_run(small_data: Dataset, tmp_path: Path) -> None:
     run(small_data, tmp_path, BEHAVIOUR='"daemon"')
     assert not [process for process in psutil.process_iter() if "611" in _command(process)]

@@ -68,6 +68,20 @@ def go_wrong(behaviour: str) -> None:
     elif behaviour == "endless_stderr":
         while True:
             print("x" * 1000, file=sys.stderr, flush=True)
+    elif behaviour == "babble":
+        for line in (
+            "[" * 5000,
+            '{"phase": "train", "step": 1e400}',
+            '{"phase": {}}',
+            '{"phase": "train", "tokens": null}',
+        ):
+            print(line, flush=True)
+        say(phase="train", step=10**400, loss=10**400)
+    elif behaviour == "dither":
+        while True:
+            say(phase="setup")
+            say(phase="compile")
+            time.sleep(0.01)
     elif behaviour == "abort":
         os.abort()
     elif behaviour == "early":

@@ -50,6 +50,7 @@ class Config:
     keep_float_names: str
     control_tensor_name_patterns: str
     zstd_level: int
+    plain: int
 
     @property
     def head_dim(self) -> int:
@@ -148,6 +149,7 @@ def check(config: Config) -> None:
         (0 <= c.muon_momentum_warmup_frac <= 1, "MUON_MOMENTUM_WARMUP_FRAC must lie in [0, 1]"),
         (0 < c.int8_clip_percentile <= 100, "INT8_CLIP_PERCENTILE must lie in (0, 100]"),
         (c.int8_scale_floor >= 0, "INT8_SCALE_FLOOR must not be negative"),
+        (c.plain in (0, 1), "PLAIN must be 0 or 1"),
         (1 <= c.zstd_level <= 22, "ZSTD_LEVEL must lie between 1 and 22"),
     ]
     for holds, complaint in rules:

@@ -20,8 +20,11 @@ from mlx.nn.layers.base import Module
 from mlx.nn.layers.embedding import Embedding
 from mlx.utils import tree_flatten, tree_map_with_path, tree_unflatten
 
+from trainer import fast
 from trainer.config import Config
 from trainer.export import ArtifactError, read_artifact
+
+Form = Callable[..., mx.array]
 
 LOG2_E = math.log2(math.e)
 QUERY_BLOCK = 64
@@ -35,6 +38,12 @@ def on_gpu() -> bool:
 def compute_dtype() -> mx.Dtype:
     """Type of the activations: bfloat16 on a GPU; float32 on a CPU, where halves are 20 times slower."""
     return mx.bfloat16 if on_gpu() else mx.float32
+
+
+def chosen(plain: Form, config: Config) -> Form:
+    """The one place that chooses: a form's twin in `fast.py` for float32 on a CPU, else (or under PLAIN) itself."""
+    usable = not config.plain and not on_gpu() and compute_dtype() == mx.float32 and plain.__name__ in fast.TWINS
+    return getattr(fast, plain.__name__) if usable else plain
 
 
 def rms_norm(x: mx.array) -> mx.array:
@@ -66,7 +75,7 @@ def rotate(x: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
     return mx.concatenate([left * cos - right * sin, left * sin + right * cos], axis=-1)
 
 
-def causal_attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+def attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     """Softmax attention over the past and the present; q (batch, head, time, channel), k and v with fewer heads.
 
     On a CPU it is written out, because there exp costs more than everything around it: a block of queries sees only
@@ -89,6 +98,21 @@ def causal_attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         mixed = (weights @ v[:, :, :end]) / weights.sum(axis=-1, keepdims=True)
         out.append(mixed.reshape(batch, heads, end - start, channel))
     return mx.concatenate(out, axis=2)
+
+
+def capped_logits(x: mx.array, embedding: mx.array, cap: float) -> mx.array:
+    """Logits in float32 of x (batch, time, dim) under a head that is the embedding (vocab, dim) itself."""
+    return softcap((x @ embedding.astype(x.dtype).T).astype(mx.float32), cap)
+
+
+def cross_entropy(x: mx.array, embedding: mx.array, targets: mx.array, cap: float) -> mx.array:
+    """Mean cross-entropy in nats of `capped_logits` against targets (batch, time).
+
+    Capped logits cannot overflow exp, so that no maximum needs to be subtracted.
+    """
+    logits = capped_logits(x, embedding, cap)
+    target = mx.take_along_axis(logits, targets[..., None], axis=-1).squeeze(-1)
+    return mx.mean(mx.log(exp2(logits * LOG2_E).sum(axis=-1)) - target)
 
 
 def flat(tree: object) -> dict[str, mx.array]:
@@ -114,7 +138,7 @@ class Attention(Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         dim, kv_dim = config.model_dim, config.num_kv_heads * config.head_dim
-        self.head_dim = config.head_dim
+        self.config = config
         self.c_q = Linear(dim, dim)
         self.c_k = Linear(dim, kv_dim)
         self.c_v = Linear(dim, kv_dim)
@@ -123,10 +147,11 @@ class Attention(Module):
 
     def heads(self, x: mx.array) -> mx.array:
         """Split channels into heads: (batch, time, dim) to (batch, head, time, channel)."""
-        return x.reshape(*x.shape[:2], -1, self.head_dim).swapaxes(1, 2)
+        return x.reshape(*x.shape[:2], -1, self.config.head_dim).swapaxes(1, 2)
 
     def __call__(self, x: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
         """Attend within each window."""
+        causal_attention = chosen(attention, self.config)
         q, k, v = self.heads(self.c_q(x)), self.heads(self.c_k(x)), self.heads(self.c_v(x))
         q = rotate(rms_norm(q), cos, sin) * self.q_gain.astype(x.dtype)[:, None, None]
         k = rotate(rms_norm(k), cos, sin)
@@ -197,19 +222,13 @@ class GPT(Module):
         return rms_norm(x)
 
     def __call__(self, ids: mx.array) -> mx.array:
-        """Logits in float32; the head is the embedding itself."""
-        x = self.hidden(ids)
-        z = x @ self.tok_emb.weight.astype(x.dtype).T
-        return softcap(z.astype(mx.float32), self.config.logit_softcap)
+        """Logits in float32."""
+        return capped_logits(self.hidden(ids), self.tok_emb.weight, self.config.logit_softcap)
 
     def loss(self, ids: mx.array, targets: mx.array) -> mx.array:
-        """Mean cross-entropy in nats; ids and targets (batch, time).
-
-        Capped logits cannot overflow exp, so that no maximum needs to be subtracted.
-        """
-        logits = self(ids)
-        chosen = mx.take_along_axis(logits, targets[..., None], axis=-1).squeeze(-1)
-        return mx.mean(mx.log(exp2(logits * LOG2_E).sum(axis=-1)) - chosen)
+        """Mean cross-entropy in nats; ids and targets (batch, time)."""
+        form = chosen(cross_entropy, self.config)
+        return form(self.hidden(ids), self.tok_emb.weight, targets, self.config.logit_softcap)
 
 
 def new_model(config: Config, seed: int) -> GPT:

@@ -48,6 +48,9 @@ CONTROL_TENSOR_NAME_PATTERNS = (
 )
 ZSTD_LEVEL = 19
 
+# 1 takes the plain forms of model.py where fast.py has twins of them: to compare the two, not to train better.
+PLAIN = 0
+
 # KEEP_FLOAT_MAX_NUMEL shrinks with the square of the width, so that the matrices are quantized at every size.
 SIZES = {
     "tiny": {

@@ -5,12 +5,13 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install data night test check clean
+.PHONY: help install data night test check bench-trainer clean
 
 help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
 	@echo "make test    every test"
 	@echo "make check   formatting, lint and types"
+	@echo "make bench-trainer   how fast a training step is, with and without the twins of trainer/fast.py"
 	@echo "make clean   remove the environment"
 
 install: $(READY)
@@ -35,6 +36,11 @@ check: $(READY)
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+
+SIZES ?= tiny small
+
+bench-trainer: $(READY)
+	$(RUN) python scripts/bench_trainer.py $(SIZES)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

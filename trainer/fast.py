@@ -4,8 +4,8 @@ There a power costs as much as ten multiplications, and a product of matrices is
 limit. Each twin therefore takes every power once, keeps it for the gradient, and moves whatever it can out of the big
 arrays (tokens × vocabulary, queries × keys) into the small ones beside them or into the products.
 
-`fast.NAME` computes what `model.NAME` computes, for the same arguments. Whoever edits a plain form edits its twin too,
-or takes it out of `TWINS`: a form without a twin runs as it is written in `model.py`.
+`fast.NAME` computes what `model.NAME` computes, for the same arguments. Whoever edits a plain form, or something it
+calls (`softcap`), edits the twin too or takes it out of `TWINS`: a twin that is listed runs in the plain form's place.
 """
 
 # mypy: allow-untyped-calls, disable-error-code=index
@@ -18,7 +18,6 @@ TWINS = ("attention", "cross_entropy")
 """The plain forms of `trainer/model.py` that have a twin here."""
 
 LOG2_E = math.log2(math.e)
-QUERY_BLOCK = 64
 
 
 def cross_entropy(x: mx.array, embedding: mx.array, targets: mx.array, cap: float) -> mx.array:
@@ -104,8 +103,9 @@ def _attend_backward(
 
 
 def _blocks(time: int) -> list[tuple[int, int]]:
-    """First and one past the last query of each block."""
-    return [(start, min(start + QUERY_BLOCK, time)) for start in range(0, time, QUERY_BLOCK)]
+    """First and one past the last query of some eight blocks: with more, small products eat what masking saves."""
+    size = max(32, time // 8)
+    return [(start, min(start + size, time)) for start in range(0, time, size)]
 
 
 def _rows(x: mx.array, groups: int, start: int, end: int) -> mx.array:
@@ -122,6 +122,7 @@ def _heads(rows: mx.array, heads: int) -> mx.array:
 
 def _over_keys(grads: list[mx.array]) -> mx.array:
     """Sum of the blocks' gradients (batch, group, key, channel), of which each holds the keys up to its block's end."""
-    parts = [mx.split(grad, list(range(QUERY_BLOCK, grad.shape[2], QUERY_BLOCK)), axis=2) for grad in grads]
+    size = grads[0].shape[2]
+    parts = [mx.split(grad, list(range(size, grad.shape[2], size)), axis=2) for grad in grads]
     sums = [sum((part[i] for part in parts[i + 1 :]), parts[i][i]) for i in range(len(parts))]
     return mx.concatenate(sums, axis=2)

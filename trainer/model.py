@@ -62,17 +62,20 @@ def softcap(x: mx.array, cap: float) -> mx.array:
 
 
 def rotary_tables(time: int, head_dim: int, base: float) -> tuple[mx.array, mx.array]:
-    """Cosines and sines of the rotary angles, each (time, head_dim / 2)."""
+    """Cosines and signed sines of the rotary angles for `rotate`, each (time, head_dim)."""
     frequencies = base ** -(np.arange(0, head_dim, 2) / head_dim)
     angles = np.outer(np.arange(time), frequencies)
-    return mx.array(np.cos(angles).astype(np.float32)), mx.array(np.sin(angles).astype(np.float32))
+    cos, sin = np.cos(angles), np.sin(angles)
+    return (
+        mx.array(np.hstack([cos, cos]).astype(np.float32)),
+        mx.array(np.hstack([-sin, sin]).astype(np.float32)),
+    )
 
 
 def rotate(x: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
     """Turn each pair of channels (i, i + half) of x (batch, head, time, channel) by its position's angle."""
     left, right = mx.split(x, 2, axis=-1)
-    cos, sin = cos.astype(x.dtype), sin.astype(x.dtype)
-    return mx.concatenate([left * cos - right * sin, left * sin + right * cos], axis=-1)
+    return x * cos.astype(x.dtype) + mx.concatenate([right, left], axis=-1) * sin.astype(x.dtype)
 
 
 def attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:

@@ -78,7 +78,7 @@ def orthogonalise(matrix: mx.array, steps: int) -> mx.array:
     x = x.T if tall else x
     for _ in range(steps):
         gram = x @ x.T
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        x = mx.addmm(x, mx.addmm(gram, gram, gram, alpha=c, beta=b), x, beta=a)  # a·x + (b·gram + c·gram²)·x
     return x.T if tall else x
 
 

@@ -68,12 +68,12 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=388_248),
-        Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=440_180),
-        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=481_706),
-        Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=339_521),
-        Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=399_607),
-        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=434_042),
+        Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=395_691),
+        Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=447_652),
+        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=490_098),
+        Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=347_079),
+        Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=407_898),
+        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=448_573),
     )
 }
 

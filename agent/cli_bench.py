@@ -11,7 +11,7 @@ from rich.table import Table
 from agent import doctor as checks
 from agent import git
 from agent.knobs import read_knobs
-from agent.opening import home
+from agent.opening import alone, home
 from agent.proposal import SETTINGS
 from agent.screen import Screen
 from bench import machine
@@ -35,13 +35,16 @@ def prepare(source: str) -> None:
     """Fetch text, train a tokenizer, and write Parameter Golf shards in three disjoint splits to data/."""
     from bench import corpus  # slow to import, and no other command needs it
 
+    repo = git.here()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as bar:
+    # A night reads its data until its end: it is not changed underneath.
+    with alone(repo), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=1.0)
-        found = corpus.prepare(
-            source, git.here().root / DATA, lambda text, done: bar.update(task, description=text, completed=done)
-        )
+
+        def show(stage: str, share: float) -> None:
+            bar.update(task, description=stage, completed=share)
+
+        found = corpus.prepare(source, repo.root / DATA, show)
     for name, split in found.splits.items():
         click.echo(f"{name:<6} {split.tokens:>12,} tokens  {split.bytes:>12,} bytes  {split.documents:>7,} documents")
     click.echo(f"{found.source}, digest {found.digest[:12]}, in {DATA}/")

@@ -279,15 +279,16 @@ def test_a_night_that_is_killed_leaves_no_process_and_goes_on(small_data: Datase
     assert_whole(repo)
 
 
-def test_a_second_night_at_the_same_time_is_refused(small_data: Dataset, tmp_path: Path) -> None:
+def test_while_a_night_runs_a_second_one_and_new_data_are_refused(small_data: Dataset, tmp_path: Path) -> None:
     from agent import opening
     from agent.git import here
 
     repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
     with opening.alone(here(repo)):
-        done = nightshift(repo, "run", "--short", check=False)
-    assert done.returncode != 0
-    assert "running in this repository already" in done.stderr
+        refused = [nightshift(repo, *words, check=False) for words in (("run", "--short"), ("data", "prepare"))]
+    for done in refused:
+        assert done.returncode != 0
+        assert "running in this repository already" in done.stderr
 
 
 def test_a_kept_change_can_be_taken_out_again_and_only_once(small_data: Dataset, tmp_path: Path) -> None:

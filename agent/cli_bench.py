@@ -62,7 +62,7 @@ def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, a
     dataset = open_dataset(repo.root / DATA)
     tree = repo.trainer(repo.commit_of(commit)) if commit else working_tree(repo.root)
     job = Job(tree=tree, profile=profile(name), seed=seed, knobs=overrides(settings, tree, profile(name).size))
-    screen = Screen(Console(stderr=True))
+    screen = Screen(Console(stderr=True), phases=True)
     folder = home(repo) / "bench"
     with screen, Slots(1, dataset, folder, screen.show) as slots:
         found = slots.submit(job).result()

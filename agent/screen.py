@@ -15,10 +15,13 @@ from bench.slots import ENDED
 
 
 class Screen:
-    """Shows the runs of all slots; `show` may be called from any thread."""
+    """Shows the runs of all slots; `show` may be called from any thread.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    Off a terminal a run is one line, or one a phase where `phases` asks for that.
+    """
+
+    def __init__(self, console: Console, *, phases: bool = False) -> None:
+        self.console, self.phases = console, phases
         self.lines: dict[tuple[str, str, int], _Line] = {}
         self.live: Live | None = None
         if console.is_terminal:
@@ -47,10 +50,10 @@ class Screen:
         if phase == ENDED:
             self.lines.pop(name, None)
             return
-        since = before.since if before is not None and before.phase == phase else clock.monotonic()
-        self.lines[name] = _Line(phase, _detail(word, job), since)
-        if before is None and self.live is None:
-            self.say(f"  {job.label} · {job.profile.name} · seed {job.seed}")
+        goes_on = before is not None and before.phase == phase
+        self.lines[name] = _Line(phase, _detail(word, job), before.since if before and goes_on else clock.monotonic())
+        if self.live is None and (before is None or (self.phases and not goes_on)):
+            self.say(f"  {job.label} · {job.profile.name} · seed {job.seed}" + (f" · {phase}" if self.phases else ""))
 
     def _rows(self) -> Group:
         now = clock.monotonic()

@@ -36,6 +36,12 @@ def test_bench_prints_one_json_object_and_the_same_number_twice(repo: Path) -> N
     assert Path(first["folder"], "artifact.bin").is_file()
 
 
+def test_bench_says_which_phase_it_is_in(repo: Path) -> None:
+    said = nightshift(repo, "bench", "--profile", "short-smoke").stderr
+    phases = [line.rpartition(" · ")[2] for line in said.splitlines()]
+    assert phases == ["setup", "train", "export", "score"]
+
+
 def test_bench_measures_the_working_tree_or_the_commit_that_is_named(repo: Path) -> None:
     settings = repo / "trainer" / "settings.py"
     settings.write_text(settings.read_text().replace("QUALITY = 0.5", "QUALITY = 0.9"))

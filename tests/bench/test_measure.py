@@ -17,7 +17,7 @@ from bench.measure import measure
 from bench.profiles import Limits, Profile
 from tests.fakes import fake_tree
 
-LIMITS = Limits(setup_s=3.0, train_s=3.0, stall_s=2.0, score_s=20.0, output_bytes=100_000)
+LIMITS = Limits(setup_s=8.0, train_s=20.0, stall_s=6.0, score_s=60.0, output_bytes=100_000)
 PROFILE = Profile("test", "tiny", steps=4, window=64, val_tokens=5_000, baseline_bytes=20_000, limits=LIMITS)
 
 

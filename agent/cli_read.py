@@ -80,13 +80,17 @@ def show(experiment_id: str, name: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("experiment_id", metavar="ID")
 @NAME
-def diff(experiment_id: str, name: str | None) -> None:
+@JSON
+def diff(experiment_id: str, name: str | None, as_json: bool) -> None:
     """Print an experiment's change to trainer/ as a unified diff."""
     _, journal = latest(name)
     experiment = find(journal, experiment_id)
     if not experiment.patch:
         raise UsageError(f"{experiment.id} has no change to show: {experiment.reason}")
-    click.echo(experiment.patch, nl=False)
+    if as_json:
+        print_json({"id": experiment.id, "parent": experiment.parent, "patch": experiment.patch})
+    else:
+        click.echo(experiment.patch, nl=False)
 
 
 @click.group()

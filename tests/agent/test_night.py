@@ -215,6 +215,7 @@ def test_a_diff_is_printed_as_git_takes_it(night: Night) -> None:
     repo, _, _ = night
     patch = nightshift(repo, "diff", "n-0002").stdout
     assert "+QUALITY = 0.9" in patch
+    assert json.loads(nightshift(repo, "diff", "n-0002", "--json").stdout)["patch"] == patch
     subprocess.run(["git", "apply", "--check", "-"], cwd=repo, input=patch, text=True, check=True)
 
 

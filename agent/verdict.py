@@ -14,8 +14,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.special import stdtr, stdtrit
-
 from agent.records import Evidence, Pair, Status
 from bench.errors import NightshiftError
 
@@ -57,7 +55,7 @@ def weigh(profile: str, pairs: Sequence[Pair]) -> Evidence:
     squares = math.fsum((difference - mean) ** 2 for difference in differences)
     freedom = PRIOR_FREEDOM + count - 1
     scale = math.sqrt((PRIOR_FREEDOM * PRIOR_SCALE**2 + squares) / freedom)
-    p_value = float(stdtr(freedom, mean * math.sqrt(count) / scale))
+    p_value = student_t(mean * math.sqrt(count) / scale, freedom)
     return Evidence(profile=profile, pairs=tuple(pairs), mean=mean, scale=scale, p_value=p_value)
 
 
@@ -90,10 +88,24 @@ def chance(evidence: Evidence) -> float:
     left = MOST_PAIRS - count
     freedom = PRIOR_FREEDOM + count - 1
     last = PRIOR_FREEDOM + MOST_PAIRS - 1
-    needed = float(stdtrit(last, ERROR_RATE / LOOKS)) * evidence.scale / math.sqrt(MOST_PAIRS)
+    needed = student_t_quantile(ERROR_RATE / LOOKS, last) * evidence.scale / math.sqrt(MOST_PAIRS)
     needed_of_rest = (needed * MOST_PAIRS - evidence.mean * count) / left
     spread = evidence.scale * math.sqrt(1 / count + 1 / left)
-    return float(stdtr(freedom, (needed_of_rest - evidence.mean) / spread))
+    return student_t((needed_of_rest - evidence.mean) / spread, freedom)
+
+
+def student_t(value: float, freedom: float) -> float:
+    """Chance that Student's t with `freedom` degrees of freedom is at most `value`."""
+    from scipy.special import stdtr  # half a second that commands which only read need not wait
+
+    return float(stdtr(freedom, value))
+
+
+def student_t_quantile(chance: float, freedom: float) -> float:
+    """The value that Student's t with `freedom` degrees of freedom stays below with this chance."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, chance))
 
 
 def _thousandths(evidence: Evidence) -> str:

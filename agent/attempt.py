@@ -11,6 +11,7 @@ from agent.knobs import read_knobs
 from agent.lab import Lab, Subject
 from agent.proposal import SETTINGS, Proposal, Tree
 from agent.records import Evidence, Experiment, Run
+from agent.twins import without_stale
 from agent.verdict import Verdict
 from bench import clock, files
 from bench.errors import ProposalError, RunFailed
@@ -116,7 +117,7 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
 
     Raises ProposalError, before any compute is spent, for what does not apply, changes nothing, or was tried already.
     """
-    changed = proposal.apply(this.proposal, this.champion.tree, size)
+    changed = without_stale(this.champion.tree, proposal.apply(this.proposal, this.champion.tree, size))
     in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
     key, syntax = files.tree_key(changed), tree.syntax_key(changed)
     if syntax == tree.syntax_key(this.champion.tree):

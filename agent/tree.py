@@ -37,17 +37,22 @@ def syntax_key(tree: Tree) -> str:
     return tree_key({path: _meaning(path, data) for path, data in tree.items()})
 
 
+def without_docstrings(source: bytes) -> ast.Module:
+    """The syntax tree of a Python file less its docstrings. Raises SyntaxError."""
+    module = parse(source)
+    for node in ast.walk(module):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            del node.body[0]
+    return module
+
+
 def _meaning(path: str, data: bytes) -> bytes:
     if not path.endswith(".py"):
         return data
     try:
-        module = parse(data)
-        for node in ast.walk(module):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-                ast.get_docstring(node, clean=False) is not None
-            ):
-                del node.body[0]
-        return ast.dump(module, annotate_fields=False).encode("utf-8", "backslashreplace")
+        return ast.dump(without_docstrings(data), annotate_fields=False).encode("utf-8", "backslashreplace")
     except (SyntaxError, RecursionError):
         return data
 

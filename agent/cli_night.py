@@ -1,8 +1,12 @@
 """Commands that make a night and close it: `run` and `finish`."""
 
+import contextlib
 import datetime
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import click
 from rich.console import Console
@@ -11,8 +15,8 @@ from agent import cli_read, git, history, opening, views
 from agent.cli_bench import DATA
 from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
-from agent.queue import IDEAS, Queue, Search
 from agent.records import Experiment, Header
+from agent.researchers import IDEAS, Queue, Search
 from agent.screen import Screen, verdict_line
 from bench import clock, files, machine
 from bench.data import open_dataset
@@ -67,7 +71,7 @@ def run_night(
         for line in opening.greeting(repo, header, len(journal.in_segment())):
             screen.say(line)
         folder = opening.journal_path(repo, name).parent / "runs"
-        with screen, Slots(slots, data, folder, screen.show) as bench:
+        with screen, Slots(slots, data, folder, screen.show) as bench, asked_to_stop(bench.stop):
             lab = Lab(bench, journal, header)
             queue = Queue(repo.root / IDEAS, screen.say)
             search = Search(lab.profile("smoke").size, header.seed)
@@ -99,6 +103,32 @@ def run_night(
         console.print(views.night_table(header, journal.in_segment(), journal.reverted))
         console.print(views.summary(header, journal.in_segment(), journal.reverted))
         screen.say(f"the night ended: {ended}")
+
+
+@contextlib.contextmanager
+def asked_to_stop(stop: Event) -> Iterator[None]:
+    """Let the first signal that would end this process set `stop` in its place; a second one does what it always did.
+
+    So a night is interrupted in its runs, which leave nothing half done, and never in the middle of a git command or
+    of a line of the journal.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def ask(*_: object) -> None:
+        stop.set()
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        restore()
 
 
 @click.command()

@@ -10,8 +10,8 @@ from rich.console import Console
 from agent import git, history, opening, plan, views
 from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ideas
 from agent.journal import Journal, open_journal
-from agent.queue import IDEAS, read_ideas
 from agent.records import Experiment
+from agent.researchers import IDEAS, read_ideas
 from bench import files
 from bench.errors import UsageError
 

@@ -9,8 +9,9 @@ from agent.git import Repo
 from agent.journal import Journal
 from agent.knobs import read_knobs
 from agent.lab import Lab, Subject
-from agent.proposal import SETTINGS, Proposal, Tree
+from agent.proposal import SETTINGS, Proposal
 from agent.records import Evidence, Experiment, Run
+from agent.tree import Tree
 from agent.twins import without_stale
 from agent.verdict import Verdict
 from bench import clock, files
@@ -119,11 +120,11 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
     """
     changed = without_stale(this.champion.tree, proposal.apply(this.proposal, this.champion.tree, size))
     in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
-    key, syntax = files.tree_key(changed), tree.syntax_key(changed)
+    syntax = tree.syntax_key(changed)
     if syntax == tree.syntax_key(this.champion.tree):
         raise ProposalError("no_change", "the champion is like this already")
     for other in journal.in_segment():
-        if other.tree and (key == other.tree or syntax == other.syntax):
+        if syntax == other.syntax:
             raise ProposalError("already_tried", f"the same code was {other.id}: {other.status}")
     this.before = {name: repr(in_force(name, size)) for name, _ in this.proposal.knobs}
     this.tree = changed

@@ -5,7 +5,6 @@ import datetime
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from threading import Event
 
 import click
@@ -23,7 +22,6 @@ from bench.data import open_dataset
 from bench.errors import Interrupted
 from bench.slots import Slots
 
-HISTORY = Path("autoresearch.jsonl")
 MOST_SLOTS = 4
 """A look at the evidence needs two seeds of champion and candidate: more slots would stand idle."""
 
@@ -136,13 +134,12 @@ def asked_to_stop(stop: Event) -> Iterator[None]:
 def finish(name: str | None) -> None:
     """Write a night into the committed history, autoresearch.jsonl."""
     repo, journal = cli_read.latest(name)
-    path = repo.root / HISTORY
+    path = repo.root / history.HISTORY
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     told: list[Header | Experiment] = [record for record in journal.records if isinstance(record, Header | Experiment)]
     files.write_atomic(path, history.append_to_history(before, told).encode())
-    click.echo(
-        f"{len(journal.experiments)} experiments added to {HISTORY}; keep them with: git add {HISTORY} && git commit"
-    )
+    keep = f"git add {history.HISTORY} && git commit"
+    click.echo(f"{len(journal.experiments)} experiments added to {history.HISTORY}; keep them with: {keep}")
 
 
 COMMANDS = (run_night, finish)

@@ -1,14 +1,12 @@
 """An idea made concrete: what is to be changed in `trainer/`, and why."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent import edits, knobs
 from agent.records import Source
+from agent.tree import Tree
 
-SETTINGS = "trainer/settings.py"
-
-Tree = Mapping[str, bytes]
+SETTINGS = knobs.PATH
 
 
 @dataclass(frozen=True)

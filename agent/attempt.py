@@ -136,7 +136,8 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
 def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     """Smoke, breadth and as many confirm pairs as the verdict needs."""
     champion = laboratory.champion(this.champion.tree, this.run, f"{this.id} champion {this.champion.sha[:7]}")
-    candidate = Subject("candidate", this.tree, f"{this.id} {this.proposal.title}")
+    parent = files.tree_key(this.champion.tree)
+    candidate = Subject("candidate", this.tree, f"{this.id} {this.proposal.title}", parent=parent)
 
     def run(budget: Profile, subjects: Sequence[Subject], first: int, count: int) -> list[Run]:
         seeds = laboratory.seeds(champion.tree, budget, first + count)[first:]

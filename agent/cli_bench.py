@@ -14,7 +14,7 @@ from agent.knobs import read_knobs
 from agent.opening import alone, home
 from agent.proposal import SETTINGS
 from agent.screen import Screen
-from bench import machine
+from bench import files, machine
 from bench.data import open_dataset
 from bench.errors import ProposalError, UsageError
 from bench.job import Job, Measurement
@@ -61,7 +61,9 @@ def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, a
     repo = git.here()
     dataset = open_dataset(repo.root / DATA)
     tree = repo.trainer(repo.commit_of(commit)) if commit else working_tree(repo.root)
-    job = Job(tree=tree, profile=profile(name), seed=seed, knobs=overrides(settings, tree, profile(name).size))
+    knobs = overrides(settings, tree, profile(name).size)
+    parent = files.tree_key(repo.trainer(repo.commit_of("HEAD")))
+    job = Job(tree=tree, profile=profile(name), seed=seed, knobs=knobs, parent=parent)
     screen = Screen(Console(stderr=True), phases=True)
     folder = home(repo) / "bench"
     with screen, Slots(1, dataset, folder, screen.show) as slots:

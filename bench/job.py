@@ -18,6 +18,8 @@ class Job:
     seed: int
     knobs: Mapping[str, str] = field(default_factory=dict)
     """One-off overrides for a hand-made run; a night never sets them."""
+    parent: str = ""
+    """Key of the tree whose compiled kernels a first run is lent: the champion's."""
     label: str = "bench"
     """What a person is shown while the run works."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench import blas
+from bench import blas, kernels
 from bench.errors import MachineError
 
 HERE = Path(__file__).parent
@@ -22,6 +22,7 @@ class Fingerprint(BaseModel):
 
     processor: str
     blas: str
+    compiler: str = "none"
     threads: int
     mlx: str
     device: str
@@ -42,14 +43,17 @@ class Probe(BaseModel):
 
 def environment(threads: int = 1) -> dict[str, str]:
     """All that a run's process finds in its environment on top of the contract's variables; nothing of the caller's."""
-    library = blas.find().path
+    library, compiler = blas.find().path, kernels.compiler().folder
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{compiler}:{kernels.SYSTEM_PATH}" if compiler else kernels.SYSTEM_PATH,
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
         "OPENBLAS_NUM_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
         "VECLIB_MAXIMUM_THREADS": str(threads),
+        # A step frees and takes the same megabytes over and over: glibc is to keep them, not to ask the kernel again.
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
         **({"BLAS": str(library)} if library else {}),
     }
 
@@ -73,7 +77,14 @@ def probe() -> Probe:
 def fingerprint(threads: int = 1) -> Fingerprint:
     """This machine's fingerprint for runs of `threads` threads."""
     seen = probe()
-    return Fingerprint(processor=_processor(), blas=blas.find().name, threads=threads, mlx=seen.mlx, device=seen.device)
+    return Fingerprint(
+        processor=_processor(),
+        blas=blas.find().name,
+        compiler=kernels.compiler().name,
+        threads=threads,
+        mlx=seen.mlx,
+        device=seen.device,
+    )
 
 
 def _processor() -> str:

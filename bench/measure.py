@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-from bench import clock, files, machine, sandbox
+from bench import clock, files, kernels, machine, sandbox
 from bench.data import Dataset
 from bench.errors import RunFailed
 from bench.job import Cost, Job, Measurement, Progress
@@ -25,10 +25,11 @@ def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], No
     start = clock.monotonic()
     tree = files.fresh_folder(folder) / "tree"
     files.lay_out(job.tree, tree)
+    trainer_home, server_home = folder / "trainer-home", folder / "server-home"
     try:
-        account = _train(job, data, folder, show, stop)
+        account = _train(job, data, folder, trainer_home, show, stop)
         if account.steps < job.profile.steps:
-            account = _train(job, data, folder, show, stop)
+            account = _train(job, data, folder, trainer_home, show, stop)
         if account.steps < job.profile.steps:
             raise RunFailed("too_slow", f"{account.steps} of {job.profile.steps} steps within the time, twice")
         artifact, digest = take_in(folder / "out" / "artifact.bin", folder / "artifact.bin", job)
@@ -38,14 +39,17 @@ def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], No
             tree,
             artifact,
             _text(data),
+            home=_furnish(job, server_home),
             length=profile.window,
             targets=profile.val_tokens,
             limit_s=profile.limits.score_s,
             stop=stop,
         )
+        for home in (trainer_home, server_home):
+            kernels.keep(files.tree_key(job.tree), _machine(), home)
     finally:
-        files.remove(folder / "out")
-        files.remove(folder / "tmp")
+        for used in (folder / "out", trainer_home, server_home):
+            files.remove(used)
     return _measurement(job, account, scored, artifact, digest, clock.monotonic() - start)
 
 
@@ -75,13 +79,22 @@ def code_bytes(job: Job) -> int:
     return sum(len(content) for content in job.tree.values())
 
 
-def _train(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], None], stop: Event) -> Account:
-    out, private = files.fresh_folder(folder / "out"), files.fresh_folder(folder / "tmp")
-    tree = folder / "tree"
+def _furnish(job: Job, home: Path) -> Path:
+    """A fresh folder for HOME and TMPDIR, with compiled kernels and nothing else in it."""
+    kernels.lend([files.tree_key(job.tree), job.parent], _machine(), files.fresh_folder(home))
+    return home
+
+
+def _machine() -> str:
+    return machine.fingerprint().model_dump_json()
+
+
+def _train(job: Job, data: Dataset, folder: Path, home: Path, show: Callable[[Progress], None], stop: Event) -> Account:
+    out, tree = files.fresh_folder(folder / "out"), folder / "tree"
     command = sandbox.shut_in([*machine.launcher("train"), str(tree)], readable=[tree, data.train_dir], writable=folder)
     environment = machine.environment() | {
-        "HOME": str(private),
-        "TMPDIR": str(private),
+        "HOME": str(_furnish(job, home)),
+        "TMPDIR": str(home),
         "DATA_DIR": str(data.train_dir),
         "RUN_DIR": str(out),
         "SEED": str(job.seed),

@@ -82,16 +82,18 @@ def nats(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.
     return surprise
 
 
-def score(tree: Path, artifact: Path, text: Text, *, length: int, targets: int, limit_s: float, stop: Event) -> Score:
-    """Load `artifact` with the code in `tree` in a process of its own and score it on `text`.
+def score(
+    tree: Path, artifact: Path, text: Text, *, home: Path, length: int, targets: int, limit_s: float, stop: Event
+) -> Score:
+    """Load `artifact` with the code in `tree` in a process of its own, at home in `home`, and score it on `text`.
 
     Raises RunFailed (`cannot_load`, `bad_logits`, `not_finite`, `over_time`) and Interrupted.
     """
     command = sandbox.shut_in(
         [*machine.launcher("serve"), str(tree), str(artifact)], readable=[tree, artifact], writable=artifact.parent
     )
-    home = {"HOME": str(artifact.parent), "TMPDIR": str(artifact.parent)}
-    process = Process(command, machine.environment() | home, artifact.parent, artifact.with_name("serve-stderr.txt"))
+    environment = machine.environment() | {"HOME": str(home), "TMPDIR": str(home)}
+    process = Process(command, environment, artifact.parent, artifact.with_name("serve-stderr.txt"))
     try:
         return _conversation(_Line(process, limit_s, stop), text, length, targets)
     finally:

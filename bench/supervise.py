@@ -221,7 +221,9 @@ class _Follower:
         before = self.account.phases.get(self.phase, Cost(wall_s=0.0, cpu_s=0.0)).wall_s
         in_phase, silent, in_all = now - self.phase_start + before, now - self.last_word, now - self.process.started
         after = f" after step {self.account.steps}" if self.account.steps else ""
-        if silent > self.limits.stall_s or (not self.spoke and in_phase > self.limits.setup_s):
+        # A compiler says nothing while it works, and has a limit of its own.
+        stalled = silent > self.limits.stall_s and self.phase != "compile"
+        if stalled or (not self.spoke and in_phase > self.limits.setup_s):
             raise RunFailed("hang", f"no progress for {silent:.0f} s in phase {self.phase}{after}; killed")
         if in_phase > self.limits.of(self.phase):
             limit = self.limits.of(self.phase)

@@ -138,6 +138,7 @@ def check(config: Config) -> None:
         ),
         (0 < c.logit_softcap <= 80, "LOGIT_SOFTCAP must lie above 0 and at most at 80: beyond it exp overflows"),
         (c.rope_base > 0, "ROPE_BASE must be positive"),
+        (c.qk_gain_init > 0, "QK_GAIN_INIT must be positive"),
         (
             min(c.train_batch_tokens, c.mlx_max_microbatch_tokens) >= c.train_seq_len,
             "TRAIN_BATCH_TOKENS and MLX_MAX_MICROBATCH_TOKENS must each hold a window of "

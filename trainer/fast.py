@@ -1,8 +1,9 @@
 """The twins: forms of `trainer/model.py` with gradients written by hand, for a float32 model on a CPU.
 
-There a power costs as much as ten multiplications, and a product of matrices is the only thing near the machine's
-limit. Each twin therefore takes every power once, keeps it for the gradient, and moves whatever it can out of the big
-arrays (tokens × vocabulary, queries × keys) into the small ones beside them or into the products.
+There a product of matrices is the only thing near the machine's limit, and everything else costs by the array it reads
+or writes. Each twin therefore visits the big arrays (tokens × vocabulary, queries × keys) as few times as it can: one
+pass gives what both the loss and the gradient need, sums along them are left to the products, and masks fall only on
+the blocks of the diagonal.
 
 `fast.NAME` computes what `model.NAME` computes, for the same arguments. Whoever edits a plain form, or something it
 calls (`softcap`), edits the twin too or takes it out of `TWINS`: a twin that is listed runs in the plain form's place.
@@ -11,16 +12,20 @@ calls (`softcap`), edits the twin too or takes it out of `TWINS`: a twin that is
 # mypy: allow-untyped-calls, disable-error-code=index
 
 import math
+from functools import cache
 
 import mlx.core as mx
 
 TWINS = {
-    "attention": ("attention", "exp2"),
+    "attention": ("attention", "causal_attention", "rotate", "rms_norm", "exp2"),
     "cross_entropy": ("cross_entropy", "capped_logits", "softcap", "exp2"),
 }
 """Each twin, and the plain definitions of `trainer/model.py` that it mirrors."""
 
 LOG2_E = math.log2(math.e)
+LARGEST_BLOCK = 32
+EARLY, LATE = 0, 1
+EPSILON = 1e-6
 
 
 def cross_entropy(x: mx.array, embedding: mx.array, targets: mx.array, cap: float) -> mx.array:
@@ -28,22 +33,19 @@ def cross_entropy(x: mx.array, embedding: mx.array, targets: mx.array, cap: floa
 
     The loss comes with its gradients: both need the same powers, and the gradients are linear in what comes from above.
     """
-    bound = cap * LOG2_E
 
     @mx.custom_function
     def form(x: mx.array, embedding: mx.array) -> tuple[mx.array, mx.array, mx.array]:
         count = x.shape[0]
-        # In base two the capped logit is bound − depth, and its slope is depth · (2 · bound − depth) / bound².
-        depth = (2 * bound) / (mx.power(2.0, (x * (2 * LOG2_E / cap)) @ embedding.T) + 1)
-        weight = mx.power(2.0, bound - depth)
-        total = weight.sum(axis=-1, keepdims=True)
-        chosen = mx.take_along_axis(depth, index[:, None], axis=-1)
-        loss = (mx.log(total) - (bound - chosen) / LOG2_E).mean()
+        bent = mx.tanh((x @ embedding.T) * (1 / cap))  # a capped logit over the cap; its slope is 1 − bent²
+        weight = exp2((cap * LOG2_E) * bent)
+        pull = weight * (1 - bent * bent)
+        total = weight @ mx.ones((weight.shape[1], 1))
+        chosen = mx.take_along_axis(bent, index[:, None], axis=-1)
+        loss = (mx.log(total) - cap * chosen).mean()
 
-        slope = 1 / (count * bound**2)
-        pull = weight * (depth * (2 * bound - depth))
-        share = slope / total
-        push = slope * chosen * (2 * bound - chosen)
+        share = 1 / (count * total)
+        push = (1 - chosen * chosen) / count
         grad_x = share * (pull @ embedding) - push * embedding[index]
         grad_embedding = (pull.T @ (share * x)).at[index].add(-push * x)
         return loss, grad_x, grad_embedding
@@ -59,73 +61,146 @@ def cross_entropy(x: mx.array, embedding: mx.array, targets: mx.array, cap: floa
     return loss
 
 
-def attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-    """Softmax attention over the past and the present; q (batch, head, time, channel), k and v with fewer heads.
+def attention(q: mx.array, k: mx.array, v: mx.array, gain: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
+    """Causal attention on normalised, rotated queries and keys: q, k, v (batch, time, head, channel), gain (head).
 
-    A block of queries sees the keys up to its end. Its unnormalised weights and their sums are kept for the gradient,
-    in which the division by the sums falls on (query, channel) and not on (query, key).
+    Time is cut into equal blocks. Each block attends to itself under a mask; then, at every scale, the later half of
+    each stretch attends to all of its earlier half, so that nothing masked is computed but half of the diagonal.
+    A column of ones beside the values gives the sums of the weights with the products, and the same column takes the
+    gradient's mean away with the products. The weights stay as they are, unnormalised, for the gradient.
     """
-    mixed: mx.array = _attend(q, k, v)[0]
+    mixed: mx.array = _attend(q, k, v, gain, cos, sin)[0]
     return mixed
 
 
 @mx.custom_function
-def _attend(q: mx.array, k: mx.array, v: mx.array) -> tuple[mx.array, ...]:
-    """The mixed values, then the weights of each block, then the sums of each block."""
-    groups, channel = k.shape[1], q.shape[-1]
-    scaled = q * (LOG2_E / math.sqrt(channel))
-    mixed, weights, totals = [], [], []
-    for start, end in _blocks(q.shape[2]):
-        past = mx.tile(mx.tril(mx.ones((end - start, end)), k=start), (q.shape[1] // groups, 1))
-        weight = mx.power(2.0, _rows(scaled, groups, start, end) @ k[:, :, :end].swapaxes(-1, -2)) * past
-        total = weight.sum(axis=-1, keepdims=True)
-        mixed.append(_heads((weight @ v[:, :, :end]) / total, q.shape[1]))
+def _attend(
+    q: mx.array, k: mx.array, v: mx.array, gain: mx.array, cos: mx.array, sin: mx.array
+) -> tuple[mx.array, ...]:
+    """The mixed values (batch, time, head · channel), then what the gradient needs, the weights of all scales last."""
+    batch, time, heads, channel = q.shape
+    groups, block = k.shape[2], _block(time)
+    scale_q, scale_k = (mx.rsqrt(mx.square(x).mean(axis=-1, keepdims=True) + EPSILON) for x in (q, k))
+    cos, sin = (table.reshape(time // block, 1, block, 2, -1) for table in (cos, sin))
+
+    def rows(x: mx.array, scale: mx.array) -> mx.array:
+        pairs = _folded(x.reshape(*x.shape[:3], 2, -1), groups, block)
+        turned = (pairs * cos + pairs[..., ::-1, :] * sin) * _folded(scale[..., None], groups, block)
+        return turned.reshape(batch * groups * time // block, -1, channel)
+
+    queries = rows(q, scale_q * _strength(gain, channel))
+    keys = rows(k, scale_k)
+    ones = mx.ones((*v.shape[:3], 1))
+    values = _folded(mx.concatenate([v, ones], axis=-1), groups, block).reshape(len(keys), block, channel + 1)
+
+    weights = [exp2(queries @ keys.swapaxes(-1, -2)) * _past(len(keys), heads // groups, block)]
+    mixed = weights[0] @ values
+    for scale in _scales(time // block):
+        weight = exp2(_half(queries, scale, LATE) @ _half(keys, scale, EARLY).swapaxes(-1, -2))
+        mixed = _added(mixed, scale, LATE, weight @ _half(values, scale, EARLY))
         weights.append(weight)
-        totals.append(total)
-    return mx.concatenate(mixed, axis=2), *weights, *totals
+    mixed = _unfolded(mixed.reshape(batch, groups, time // block, heads // groups, block, -1))
+    total = mixed[..., channel:]
+    y = (mixed[..., :channel] / total).reshape(batch, time, -1)
+    return y, scale_q, scale_k, queries, keys, values, total, *weights
 
 
 @_attend.vjp
 def _attend_backward(
     primals: tuple[mx.array, ...], cotangents: tuple[mx.array, ...], outputs: tuple[mx.array, ...]
-) -> tuple[mx.array, mx.array, mx.array]:
-    """Gradients of q, k and v; the kept weights and sums have none."""
-    (q, k, v), above, mixed = primals, cotangents[0], outputs[0]
-    groups, scale = k.shape[1], 1 / math.sqrt(q.shape[-1])
-    blocks = _blocks(q.shape[2])
-    weights, totals = outputs[1 : 1 + len(blocks)], outputs[1 + len(blocks) :]
-    scaled, along = q * scale, (above * mixed).sum(axis=-1, keepdims=True)
-    grad_q, grad_k, grad_v = [], [], []
-    for (start, end), weight, total in zip(blocks, weights, totals, strict=True):
-        pull = _rows(above, groups, start, end) / total
-        slope = weight * (pull @ v[:, :, :end].swapaxes(-1, -2) - _rows(along, groups, start, end) / total)
-        grad_q.append(_heads(slope @ k[:, :, :end], q.shape[1]))
-        grad_k.append(slope.swapaxes(-1, -2) @ _rows(scaled, groups, start, end))
-        grad_v.append(weight.swapaxes(-1, -2) @ pull)
-    return scale * mx.concatenate(grad_q, axis=2), _over_keys(grad_k), _over_keys(grad_v)
+) -> tuple[mx.array, ...]:
+    """Gradients of q, k, v and gain; the tables have none, and nor has what was kept."""
+    q, k, v, gain, cos, sin = primals
+    y, scale_q, scale_k, queries, keys, values, total, *weights = outputs
+    batch, time, heads, channel = q.shape
+    groups, block = k.shape[2], _block(time)
+    blocks, share = time // block, heads // groups
+    no_grads = mx.zeros_like(cos), mx.zeros_like(sin)
+    cos, sin = (table.reshape(blocks, block, 1, 1, 2, -1) for table in (cos, sin))
+
+    above, y = (x.reshape(batch, time, heads, channel) for x in (cotangents[0], y))
+    along = (above * y).sum(axis=-1, keepdims=True)
+    above = mx.concatenate([above, -along], axis=-1)
+    pull = _folded(above, groups, block) / _folded(total.reshape(batch, time, heads, 1), groups, block)
+    pull = pull.reshape(len(keys), -1, channel + 1)
+
+    slope = weights[0] * (pull @ values.swapaxes(-1, -2))
+    grad_q, grad_k = slope @ keys, slope.swapaxes(-1, -2) @ queries
+    grad_v = weights[0].swapaxes(-1, -2) @ pull
+    for scale, weight in zip(_scales(blocks), weights[1:], strict=True):
+        pull_, queries_ = (_half(x, scale, LATE) for x in (pull, queries))
+        keys_, values_ = (_half(x, scale, EARLY) for x in (keys, values))
+        slope = weight * (pull_ @ values_.swapaxes(-1, -2))
+        grad_q = _added(grad_q, scale, LATE, slope @ keys_)
+        grad_k = _added(grad_k, scale, EARLY, slope.swapaxes(-1, -2) @ queries_)
+        grad_v = _added(grad_v, scale, EARLY, weight.swapaxes(-1, -2) @ pull_)
+
+    def before(
+        rows: mx.array, grad: mx.array, x: mx.array, scale: mx.array, strength: mx.array
+    ) -> tuple[mx.array, ...]:
+        """Through rotation and norm: the gradient of x, and the sums of gradient · row (…, group, head, 1)."""
+        folds = (batch, groups, blocks, -1, block)
+        along = _unfolded((grad * rows).sum(axis=-1, keepdims=True).reshape(*folds, 1))
+        pairs = _unfolded(grad.reshape(*folds, 2, channel // 2))
+        turned = pairs * cos - pairs[..., ::-1, :] * sin
+        x, scale = (part.reshape(*pairs.shape[:5], -1, half) for part, half in ((x, channel // 2), (scale, 1)))
+        return scale / LOG2_E * (turned * strength - x * (scale * (along / channel)[..., None])), along
+
+    strength = _strength(gain, channel).reshape(groups, share, 1, 1)
+    grad_q, along = before(queries, grad_q, q, scale_q, strength)
+    grad_k, _ = before(keys, grad_k, k, scale_k, mx.ones(1))
+    grad_gain = along.sum(axis=(0, 1, 2)).reshape(heads) / (LOG2_E * gain)
+    grad_v = _unfolded(grad_v.reshape(batch, groups, blocks, 1, block, channel + 1)[..., :channel])
+    return grad_q.reshape(q.shape), grad_k.reshape(k.shape), grad_v.reshape(v.shape), grad_gain, *no_grads
 
 
-def _blocks(time: int) -> list[tuple[int, int]]:
-    """First and one past the last query of some eight blocks: with more, small products eat what masking saves."""
-    size = max(32, time // 8)
-    return [(start, min(start + size, time)) for start in range(0, time, size)]
+def exp2(x: mx.array) -> mx.array:
+    """2 to the power x, in the one form that compilers make fast."""
+    return mx.power(2.0, x)
 
 
-def _rows(x: mx.array, groups: int, start: int, end: int) -> mx.array:
-    """The queries of a block, heads that share keys below each other: (batch, group, head · query, channel)."""
-    batch, heads, time, channel = x.shape
-    part = x.reshape(batch, groups, heads // groups, time, channel)[:, :, :, start:end]
-    return part.reshape(batch, groups, -1, channel)
+def _block(time: int) -> int:
+    """The length of a block: time halved until it is short or odd."""
+    return _block(time // 2) if time > LARGEST_BLOCK and time % 2 == 0 else time
 
 
-def _heads(rows: mx.array, heads: int) -> mx.array:
-    """Undo `_rows`: (batch, head, query, channel)."""
-    return rows.reshape(rows.shape[0], heads, -1, rows.shape[-1])
+def _scales(blocks: int) -> range:
+    """1, 2, …: at scale s the halves of a stretch are 2^(s − 1) blocks long."""
+    return range(1, blocks.bit_length())
 
 
-def _over_keys(grads: list[mx.array]) -> mx.array:
-    """Sum of the blocks' gradients (batch, group, key, channel), of which each holds the keys up to its block's end."""
-    size = grads[0].shape[2]
-    parts = [mx.split(grad, list(range(size, grad.shape[2], size)), axis=2) for grad in grads]
-    sums = [sum((part[i] for part in parts[i + 1 :]), parts[i][i]) for i in range(len(parts))]
-    return mx.concatenate(sums, axis=2)
+@cache
+def _past(count: int, share: int, block: int) -> mx.array:
+    """The mask of the diagonal, as large as its weights, because a mask that is spread costs more than one read."""
+    past = mx.tile(mx.tril(mx.ones((block, block))), (count, share, 1))
+    mx.eval(past)
+    return past
+
+
+def _strength(gain: mx.array, channel: int) -> mx.array:
+    """What a head's scores are multiplied by, in base two: (head, 1)."""
+    return (gain * (LOG2_E / math.sqrt(channel)))[:, None]
+
+
+def _folded(x: mx.array, groups: int, block: int) -> mx.array:
+    """(batch, time, head, …) as (batch, group, block, head of the group, time in the block, …), without a copy."""
+    batch, time, heads, *rest = x.shape
+    x = x.reshape(batch, time // block, block, groups, heads // groups, *rest)
+    return x.transpose(0, 3, 1, 4, 2, *range(5, x.ndim))
+
+
+def _unfolded(x: mx.array) -> mx.array:
+    """Undo `_folded`, but for the last reshape: (batch, block, time in the block, group, head of the group, …)."""
+    return x.transpose(0, 2, 4, 1, 3, *range(5, x.ndim))
+
+
+def _half(x: mx.array, scale: int, half: int) -> mx.array:
+    """The earlier or later half of every stretch: x (block, row, channel) to (stretch, row of the half, channel)."""
+    return x.reshape(x.shape[0] >> scale, 2, -1, x.shape[2])[:, half]
+
+
+def _added(x: mx.array, scale: int, half: int, part: mx.array) -> mx.array:
+    """x (block, row, channel) with `part` added to the earlier or later half of every stretch."""
+    halves = [_half(x, scale, EARLY), _half(x, scale, LATE)]
+    halves[half] = halves[half] + part
+    return mx.stack(halves, axis=1).reshape(x.shape)

@@ -16,7 +16,7 @@ from trainer import optim
 from trainer.config import Run, SettingsError, read_run
 from trainer.data import ShardError, batches, open_shards
 from trainer.export import ArtifactError, export
-from trainer.model import GPT, flat, new_model, on_gpu
+from trainer.model import GPT, flat, new_model
 
 STARTED = time.perf_counter()
 LINES_A_RUN = 200
@@ -73,16 +73,14 @@ def train(run: Run) -> None:
 
 
 def gradient_function(model: GPT) -> LossAndGrads:
-    """Loss and its gradients by parameter name, for inputs and targets (rows, time).
-
-    Compiled on a GPU only: on a CPU a compiled step is no faster and costs seconds of a C++ compiler.
-    """
+    """Loss and its gradients by parameter name, for inputs and targets (rows, time); compiled."""
 
     def loss_and_grads(ids: mx.array, targets: mx.array) -> tuple[mx.array, optim.Arrays]:
         loss, grads = value_and_grad(model, model.loss)(ids, targets)
         return loss, flat(grads)
 
-    return mx.compile(loss_and_grads, inputs=model.state, outputs=model.state) if on_gpu() else loss_and_grads
+    compiled: LossAndGrads = mx.compile(loss_and_grads, inputs=model.state, outputs=model.state)
+    return compiled
 
 
 def accumulate(

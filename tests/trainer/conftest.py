@@ -1,8 +1,12 @@
-"""The repository's root on the path, a small corpus, and a small model with its artifact."""
+"""The repository's root on the path, a small corpus, and a small model with its artifact.
+
+What is tested here runs operation by operation: kernels take a second each to compile, and the bench's tests run them.
+"""
 
 import sys
 from pathlib import Path
 
+import mlx.core as mx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -11,6 +15,8 @@ from tests.trainer.toys import shaken, small_config, text, write_shard
 from trainer.config import Config
 from trainer.export import export
 from trainer.model import GPT, new_model
+
+mx.disable_compile()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from tests.trainer.numpy_model import mean_loss, read
 from tests.trainer.toys import small_config, text
 from trainer import model as model_module
 from trainer.config import Config
-from trainer.model import GPT, attention, load, new_model, softcap
+from trainer.model import GPT, causal_attention, load, new_model, softcap
 from trainer.train import gradient_function
 
 WINDOWS = text(3, 4 * 81).reshape(4, 81).astype(np.int32)
@@ -73,7 +73,7 @@ def test_attention_and_its_gradients_are_those_of_the_library() -> None:
     def library(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=8**-0.5, mask="causal")
 
-    ours, theirs = (mx.vjp(form, [q, k, v], [pull]) for form in (attention, library))
+    ours, theirs = (mx.vjp(form, [q, k, v], [pull]) for form in (causal_attention, library))
     for mine, other in zip(ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
         np.testing.assert_allclose(np.array(mine), np.array(other), atol=2e-5)
 

@@ -1,0 +1,99 @@
+"""Compiled kernels: the compiler MLX is given on a Linux CPU, and the store of what it has compiled.
+
+There `mx.compile` writes C++ and runs `g++ -O3` on it, which leaves most of the processor unused: without leave to
+reorder sums and without the processor's own instructions, every power and every tanh is a call of its own. A folder
+with a `g++` of ours, first in a run's PATH, adds `FLAGS` and calls the real one. Elsewhere MLX needs no help, and
+without a compiler it runs the same operations one by one.
+
+A kernel takes about a second to compile and is looked up by name under TMPDIR, so runs are lent copies: of what an
+earlier run of the same tree compiled, else of what the champion's did. Nothing else is shared between trees.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import files
+
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+FLAGS = {
+    "x86_64": ("-march=native", "-mprefer-vector-width=512"),
+    "aarch64": ("-mcpu=native",),
+}
+"""The processor's own instructions, at their full width."""
+FAST_MATH = ("-ffast-math", "-fno-finite-math-only", "-D__FAST_MATH__")
+"""Vector forms of powers and logarithms (glibc's libmvec wants the macro), with NaN and infinity kept as they are."""
+TREES = 32
+"""How many trees' kernels the store keeps, the latest used: some two megabytes each."""
+
+
+class Compiler(NamedTuple):
+    """What compiles kernels: its name with its version, and the folder to put first in PATH (none: leave PATH)."""
+
+    name: str
+    folder: Path | None
+
+
+@cache
+def compiler() -> Compiler:
+    """The compiler for this machine; writes its folder on first use, and does without the flags where they fail."""
+    real = shutil.which("g++", path=SYSTEM_PATH) if sys.platform == "linux" else None
+    if real is None:
+        return Compiler("none", None)
+    release = subprocess.run([real, "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
+    flags = (*FLAGS.get(platform.machine(), ()), *FAST_MATH)
+    script = f'#!/bin/sh\nexec {real} "$@" {" ".join(flags)}\n'
+    folder = files.user_cache() / f"compiler-{_digest(release, script)}"
+    wrapper = folder / "g++"
+    if not wrapper.exists():
+        if not _compiles([real, *flags]):
+            return Compiler(f"g++ {release}", None)
+        files.write_atomic(wrapper, script.encode(), mode=0o755)
+    return Compiler(f"g++ {release}, vectorised", folder)
+
+
+def lend(trees: Sequence[str], machine: str, folder: Path) -> None:
+    """Copy the kernels of the first of `trees` (keys) that has any into `folder`, a run's TMPDIR.
+
+    `machine` names all that a kernel depends on: a store for one is nothing to another.
+    """
+    for tree in filter(None, trees):
+        kept = _store(machine) / tree
+        if kept.is_dir():
+            os.utime(kept)
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
+            return
+
+
+def keep(tree: str, machine: str, folder: Path) -> None:
+    """Keep the kernels that a run of `tree` left in its TMPDIR for later runs of it; forget the least used trees."""
+    kept = _store(machine) / tree
+    for kernel in sorted(folder.glob("mlx/*/*/*.so")):
+        target = kept / kernel.relative_to(folder)
+        if kernel.is_file() and not kernel.is_symlink() and not target.exists():
+            files.write_atomic(target, kernel.read_bytes())
+    if kept.is_dir():
+        by_use = sorted(_store(machine).iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for stale in by_use[TREES:]:
+            files.remove(stale)
+
+
+def _store(machine: str) -> Path:
+    return files.user_cache() / "kernels" / _digest(machine)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _compiles(command: list[str]) -> bool:
+    source = b"extern float f(float x) { return x; }"
+    arguments = ["-x", "c++", "-shared", "-fPIC", "-", "-o", os.devnull]
+    return subprocess.run([*command, *arguments], input=source, capture_output=True, check=False).returncode == 0

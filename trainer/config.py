@@ -126,22 +126,25 @@ def check(config: Config) -> None:
         (c.vocab_size <= 65536, "VOCAB_SIZE must be at most 65536: ids are 16 bits wide"),
         (
             c.model_dim % max(c.num_heads, 1) == 0,
-            f"MODEL_DIM {c.model_dim} is not a multiple of NUM_HEADS {c.num_heads}",
+            f"MODEL_DIM {c.model_dim} is not a multiple of NUM_HEADS {c.num_heads}: "
+            f"set NUM_HEADS = {_divisor(c.model_dim, c.num_heads)}",
         ),
         (
             c.num_heads % max(c.num_kv_heads, 1) == 0,
-            f"NUM_HEADS {c.num_heads} is not a multiple of NUM_KV_HEADS {c.num_kv_heads}",
+            f"NUM_HEADS {c.num_heads} is not a multiple of NUM_KV_HEADS {c.num_kv_heads}: "
+            f"set NUM_KV_HEADS = {_divisor(c.num_heads, c.num_kv_heads)}",
         ),
         (
             c.model_dim // max(c.num_heads, 1) % 2 == 0,
-            "MODEL_DIM / NUM_HEADS is odd: rotary embedding pairs channels up",
+            "MODEL_DIM / NUM_HEADS is odd and rotary embedding pairs channels up: "
+            f"set MODEL_DIM = {c.model_dim + c.num_heads}",
         ),
         (0 < c.logit_softcap <= 80, "LOGIT_SOFTCAP must lie above 0 and at most at 80: beyond it exp overflows"),
         (c.rope_base > 0, "ROPE_BASE must be positive"),
         (
             min(c.train_batch_tokens, c.mlx_max_microbatch_tokens) >= c.train_seq_len,
             "TRAIN_BATCH_TOKENS and MLX_MAX_MICROBATCH_TOKENS must each hold a window of "
-            f"TRAIN_SEQ_LEN {c.train_seq_len}",
+            f"TRAIN_SEQ_LEN {c.train_seq_len}: set both to {c.train_seq_len} or more",
         ),
         (0 <= c.beta1 < 1 and 0 <= c.beta2 < 1, "BETA1 and BETA2 must lie in [0, 1)"),
         (c.grad_clip_norm >= 0, "GRAD_CLIP_NORM must not be negative; 0 is off"),
@@ -155,6 +158,11 @@ def check(config: Config) -> None:
     for holds, complaint in rules:
         if not holds:
             raise SettingsError(complaint)
+
+
+def _divisor(number: int, wanted: int) -> int:
+    """The largest divisor of `number` that is at most `wanted`."""
+    return max((n for n in range(1, min(wanted, number) + 1) if number % n == 0), default=1)
 
 
 def _parse(name: str, text: str, kind: type[Value]) -> Value:

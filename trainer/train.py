@@ -14,7 +14,7 @@ from mlx.utils import tree_unflatten
 
 from trainer import optim
 from trainer.config import Run, SettingsError, read_run
-from trainer.data import ShardError, batches, open_shards
+from trainer.data import ShardError, batches, check_vocabulary, open_shards
 from trainer.export import ArtifactError, export
 from trainer.model import GPT, flat, new_model, on_gpu
 
@@ -47,6 +47,7 @@ def train(run: Run) -> None:
     config = run.config
     length = config.train_seq_len
     rows, micro_rows = config.train_batch_tokens // length, config.mlx_max_microbatch_tokens // length
+    check_vocabulary(run.data_dir, config.vocab_size)
     stream = batches(open_shards(run.data_dir), length, rows, config.vocab_size, run.seed)
     model = new_model(config, run.seed)
     loss_and_grads = gradient_function(model)

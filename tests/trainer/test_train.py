@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from bench.data import Dataset
 from tests.trainer.toys import SMALL, text
 from trainer.config import Config
 from trainer.model import GPT, load
@@ -89,7 +90,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(shards: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("variables", "said"),
-    [({"SIZE": "huge"}, "SIZE is 'huge'"), ({"ITERATIONS": "many"}, "ITERATIONS is 'many'"), ({"VOCAB_SIZE": 8}, "id")],
+    [
+        ({"SIZE": "huge"}, "SIZE is 'huge': the sizes are tiny, small, golf"),
+        ({"ITERATIONS": "many"}, "ITERATIONS is 'many'"),
+        ({"VOCAB_SIZE": 8}, "VOCAB_SIZE is 8"),
+        ({"NUM_HEADS": 3}, "MODEL_DIM 32 is not a multiple of NUM_HEADS 3: set NUM_HEADS = 2"),
+        ({"NUM_HEADS": 32}, "MODEL_DIM / NUM_HEADS is odd"),
+        ({"TRAIN_BATCH_TOKENS": 79}, "must each hold a window of TRAIN_SEQ_LEN 80: set both to 80 or more"),
+    ],
 )
 def test_settings_that_cannot_be_used_end_the_run_in_one_line(
     variables: dict[str, object], said: str, shards: Path, tmp_path: Path
@@ -105,6 +113,14 @@ def test_no_training_data_ends_the_run_in_one_line(tmp_path: Path) -> None:
     done = run(tmp_path, tmp_path / "out")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "no *_train_*.bin" in done.stderr
+
+
+def test_a_tokenizer_of_another_vocabulary_ends_the_run_before_a_step(small_data: Dataset, tmp_path: Path) -> None:
+    done = run(small_data.train_dir, tmp_path, VOCAB_SIZE=2048)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "VOCAB_SIZE is 2048 and the tokenizer of this data has 1024 pieces: set VOCAB_SIZE = 1024" in done.stderr
+    assert [json.loads(line)["phase"] for line in done.stdout.splitlines()] == ["setup"]
+    assert lines(run(small_data.train_dir, tmp_path, VOCAB_SIZE=1024, ITERATIONS=1))[-1]["done"]
 
 
 @pytest.mark.parametrize("micro_rows", [1, 3, 4])

@@ -267,5 +267,5 @@ def load(path: str | Path) -> Callable[[mx.array | np.ndarray], mx.array]:
     expected = {name: array.shape for name, array in model.weights().items()}
     if expected != {name: array.shape for name, array in weights.items()}:
         raise ArtifactError(f"{path} does not hold the tensors of this model: it was made by other code")
-    model.update(tree_unflatten([(name, mx.array(array)) for name, array in weights.items()]))
+    model.update(tree_unflatten(list(weights.items())))
     return lambda ids: model(mx.array(np.ascontiguousarray(ids, dtype=np.int32)))

@@ -39,6 +39,8 @@ WARMDOWN_FRAC = 0.33
 MUON_MOMENTUM_WARMUP_FRAC = 1.0
 
 # The export. Name patterns are comma-separated parts of tensor names.
+QUANT_BITS = 8  # or 6: levels from -31 to 31 in place of -127 to 127
+PROTECTED_NAMES = ""  # tensors that stay at 8 bits when QUANT_BITS is 6: "tok_emb"
 INT8_CLIP_PERCENTILE = 99.99984
 INT8_SCALE_FLOOR = 0.007874015748031496  # 1/127: a row below 1 in magnitude is stored in steps of 1/127
 KEEP_FLOAT_MAX_NUMEL = 65536  # tensors of up to so many elements stay fp16

@@ -69,8 +69,9 @@ def train(run: Run) -> None:
             report("train", step, loss, step * rows * length)
 
     report("export", step, loss, step * rows * length)
-    size = export(params, config, run.run_dir / "artifact.bin")
-    report("export", step, loss, step * rows * length, done=True, steps=step, bytes=size)
+    parts = export(params, config, run.run_dir / "artifact.bin")
+    size = sum(part["bytes"] for part in parts)
+    report("export", step, loss, step * rows * length, done=True, steps=step, bytes=size, parts=parts)
 
 
 def gradient_function(model: GPT) -> LossAndGrads:

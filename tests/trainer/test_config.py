@@ -35,6 +35,7 @@ def test_other_variables_are_none_of_its_business() -> None:
         ({"NUM_KV_HEADS": "3"}, "NUM_HEADS 4 is not a multiple of NUM_KV_HEADS 3: set NUM_KV_HEADS = 2"),
         ({"MODEL_DIM": "60", "NUM_HEADS": "4"}, "MODEL_DIM / NUM_HEADS is odd .*: set MODEL_DIM = 64"),
         ({"TRAIN_BATCH_TOKENS": "128"}, "must each hold a window of TRAIN_SEQ_LEN 256: set both to 256 or more"),
+        ({"QUANT_BITS": "7"}, "QUANT_BITS is 7: set it to 8 or 6"),
         ({"NUM_LAYERS": "0"}, "NUM_LAYERS must be at least 1"),
         ({"NUM_HEADS": "0"}, "NUM_HEADS must be at least 1"),
         ({"BETA2": "1.0"}, r"BETA1 and BETA2 must lie in \[0, 1\)"),

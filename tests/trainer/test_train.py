@@ -45,6 +45,7 @@ def test_a_run_tells_its_phases_and_leaves_an_artifact(shards: Path, tmp_path: P
     last = told[-1]
     assert (last["done"], last["steps"]) == (True, 6)
     assert last["bytes"] == (tmp_path / "artifact.bin").stat().st_size
+    assert sum(part["bytes"] for part in last["parts"]) == last["bytes"]
     assert [path.name for path in tmp_path.iterdir()] == ["artifact.bin"]
 
 

@@ -29,6 +29,9 @@ class Config:
     rope_base: float
     qk_gain_init: float
     tied_embed_init_std: float
+    loop_start: int
+    loop_end: int
+    num_loops: int
     train_seq_len: int
     train_batch_tokens: int
     mlx_max_microbatch_tokens: int
@@ -140,6 +143,10 @@ def check(config: Config) -> None:
             c.model_dim // max(c.num_heads, 1) % 2 == 0,
             "MODEL_DIM / NUM_HEADS is odd and rotary embedding pairs channels up: "
             f"set MODEL_DIM = {c.model_dim + c.num_heads}",
+        ),
+        (
+            0 <= c.loop_start <= c.loop_end < c.num_layers and c.num_loops >= 0,
+            f"the loop must keep 0 <= LOOP_START <= LOOP_END <= {c.num_layers - 1} and NUM_LOOPS >= 0, which is off",
         ),
         (0 < c.logit_softcap <= 80, "LOGIT_SOFTCAP must lie above 0 and at most at 80: beyond it exp overflows"),
         (c.rope_base > 0, "ROPE_BASE must be positive"),

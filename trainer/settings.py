@@ -17,6 +17,11 @@ ROPE_BASE = 10000.0
 QK_GAIN_INIT = 1.5
 TIED_EMBED_INIT_STD = 0.005
 
+# Shared depth: the blocks LOOP_START to LOOP_END, counted from 0 and both included, are passed NUM_LOOPS times more.
+LOOP_START = 0
+LOOP_END = 0
+NUM_LOOPS = 0  # 0 is off
+
 # The batch: tokens of one optimizer step, and how many of them are in memory at a time.
 TRAIN_SEQ_LEN = 1024
 TRAIN_BATCH_TOKENS = 524288

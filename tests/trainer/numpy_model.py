@@ -40,13 +40,18 @@ def read(path: Path) -> tuple[dict[str, Any], Weights]:
 
 def logits(settings: dict[str, Any], weights: Weights, window: np.ndarray) -> np.ndarray:
     """Logits (time, vocab) of one window of ids."""
-    layers = settings["num_layers"]
+    blocks = [*range(settings["num_layers"])]
+    first, last = settings["loop_start"], settings["loop_end"]
+    for _ in range(settings["num_loops"]):
+        blocks[last + 1 : last + 1] = range(first, last + 1)
+    layers = len(blocks)
     x = x0 = normalise(weights["tok_emb.weight"][window])
     kept: list[np.ndarray] = []
-    for i in range(layers):
+    for i, block in enumerate(blocks):
         if i >= layers // 2 and i - layers // 2 < layers // 2:
             x = x + weights["skip_weights"][i - layers // 2] * kept.pop()
-        w = {name.removeprefix(f"blocks.{i}."): v for name, v in weights.items() if name.startswith(f"blocks.{i}.")}
+        own = f"blocks.{block}."
+        w = {name.removeprefix(own): v for name, v in weights.items() if name.startswith(own)}
         x = w["resid_mix"][0] * x + w["resid_mix"][1] * x0
         x = x + w["attn_scale"] * attention(settings, w, normalise(x))
         hidden = np.maximum(normalise(x) @ w["mlp.fc.weight"].T, 0) ** 2

@@ -47,6 +47,8 @@ class Config:
     grad_clip_norm: float
     warmdown_frac: float
     muon_momentum_warmup_frac: float
+    qat_frac: float
+    ema_decay: float
     quant_bits: int
     protected_names: str
     int8_clip_percentile: float
@@ -159,6 +161,8 @@ def check(config: Config) -> None:
         (c.grad_clip_norm >= 0, "GRAD_CLIP_NORM must not be negative; 0 is off"),
         (0 <= c.warmdown_frac <= 1, "WARMDOWN_FRAC must lie in [0, 1]"),
         (0 <= c.muon_momentum_warmup_frac <= 1, "MUON_MOMENTUM_WARMUP_FRAC must lie in [0, 1]"),
+        (0 <= c.qat_frac <= 1, "QAT_FRAC must lie in [0, 1]; 0 is off"),
+        (0 <= c.ema_decay < 1, "EMA_DECAY must lie in [0, 1); 0 is off"),
         (c.quant_bits in (6, 8), f"QUANT_BITS is {c.quant_bits}: set it to 8 or 6"),
         (0 < c.int8_clip_percentile <= 100, "INT8_CLIP_PERCENTILE must lie in (0, 100]"),
         (c.int8_scale_floor >= 0, "INT8_SCALE_FLOOR must not be negative"),

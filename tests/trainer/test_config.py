@@ -38,6 +38,8 @@ def test_other_variables_are_none_of_its_business() -> None:
         ({"LOOP_START": "2", "LOOP_END": "1"}, "0 <= LOOP_START <= LOOP_END <= 3"),
         ({"LOOP_END": "4"}, "0 <= LOOP_START <= LOOP_END <= 3"),
         ({"NUM_LOOPS": "-1"}, "NUM_LOOPS >= 0"),
+        ({"QAT_FRAC": "1.1"}, r"QAT_FRAC must lie in \[0, 1\]"),
+        ({"EMA_DECAY": "1"}, r"EMA_DECAY must lie in \[0, 1\)"),
         ({"QUANT_BITS": "7"}, "QUANT_BITS is 7: set it to 8 or 6"),
         ({"NUM_LAYERS": "0"}, "NUM_LAYERS must be at least 1"),
         ({"NUM_HEADS": "0"}, "NUM_HEADS must be at least 1"),

@@ -14,10 +14,12 @@ import pytest
 from bench.data import Dataset
 from tests.trainer.toys import SMALL, text
 from trainer.config import Config
+from trainer.export import read_artifact
 from trainer.model import GPT, load
 from trainer.train import accumulate, gradient_function
 
 ROOT = Path(__file__).resolve().parents[2]
+IDS = text(9, 4 * 80).reshape(4, 80).astype(np.int32)
 
 
 def run(data: Path, out: Path, **variables: object) -> subprocess.CompletedProcess[str]:
@@ -122,6 +124,55 @@ def test_a_tokenizer_of_another_vocabulary_ends_the_run_before_a_step(small_data
     assert "VOCAB_SIZE is 2048 and the tokenizer of this data has 1024 pieces: set VOCAB_SIZE = 1024" in done.stderr
     assert [json.loads(line)["phase"] for line in done.stdout.splitlines()] == ["setup"]
     assert lines(run(small_data.train_dir, tmp_path, VOCAB_SIZE=1024, ITERATIONS=1))[-1]["done"]
+
+
+LEVERS = [
+    {"QAT_FRAC": 0.5},
+    {"EMA_DECAY": 0.9},
+    {"QUANT_BITS": 6, "PROTECTED_NAMES": "tok_emb"},
+    {"LOOP_START": 1, "LOOP_END": 1, "NUM_LOOPS": 2},
+]
+
+
+@pytest.mark.parametrize("lever", LEVERS, ids=lambda lever: next(iter(lever)))
+def test_each_lever_changes_the_artifact_and_still_learns(
+    lever: dict[str, object], shards: Path, tmp_path: Path
+) -> None:
+    told = lines(run(shards, tmp_path / "with", ITERATIONS=40, **lever))
+    lines(run(shards, tmp_path / "without", ITERATIONS=40))
+    assert told[-1]["loss"] < 0.9 * np.log(96)
+    logits = load(tmp_path / "with" / "artifact.bin")(IDS)
+    assert not mx.array_equal(logits, load(tmp_path / "without" / "artifact.bin")(IDS))
+
+
+def test_rounding_is_in_the_loss_from_the_step_that_is_asked_for(shards: Path, tmp_path: Path) -> None:
+    rough = {"ITERATIONS": 8, "INT8_SCALE_FLOOR": 0.1}
+    told = [lines(run(shards, tmp_path, **rough, QAT_FRAC=fraction))[2:10] for fraction in (0, 0.25, 1)]
+    plain, late, whole = ([line["loss"] for line in run_told] for run_told in told)
+    assert late[:6] == plain[:6]
+    assert late[6] != plain[6]
+    assert whole[0] == pytest.approx(np.log(96), abs=0.02)
+    assert whole[1] != plain[1]
+
+
+def test_the_gradient_at_the_rounded_weights_moves_the_full_ones(shards: Path, tmp_path: Path) -> None:
+    """Steps too small to leave a rounding interval add up all the same."""
+    knobs = {"QAT_FRAC": 1, "INT8_SCALE_FLOOR": 0.02, "MATRIX_LR": 0.002, "ITERATIONS": 60, "WARMDOWN_FRAC": 0}
+    lines(run(shards, tmp_path, **knobs))
+    _, weights = read_artifact(tmp_path / "artifact.bin")
+    assert np.abs(np.array(weights["blocks.0.attn.proj.weight"])).max() > 0.019
+
+
+def test_the_average_that_is_exported_is_that_of_all_steps(shards: Path, tmp_path: Path) -> None:
+    """With a decay this near one, each of the three steps weighs a third."""
+    exact = {"KEEP_FLOAT_MAX_NUMEL": 10**6, "CONTROL_TENSOR_NAME_PATTERNS": "weight", "WARMDOWN_FRAC": 0}
+    found = {}
+    for steps in (1, 2, 3):
+        lines(run(shards, tmp_path, ITERATIONS=steps, MUON_MOMENTUM_WARMUP_FRAC=0, **exact))
+        found[steps] = read_artifact(tmp_path / "artifact.bin")[1]["tok_emb.weight"]
+    lines(run(shards, tmp_path, ITERATIONS=3, MUON_MOMENTUM_WARMUP_FRAC=0, EMA_DECAY=0.999999, **exact))
+    average = read_artifact(tmp_path / "artifact.bin")[1]["tok_emb.weight"]
+    assert mx.allclose(average, (found[1] + found[2] + found[3]) / 3, atol=1e-5)
 
 
 @pytest.mark.parametrize("micro_rows", [1, 3, 4])

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from agent import doctor as checks
-from agent import git
+from agent import git, sizes
 from agent.knobs import read_knobs
 from agent.opening import alone, home
 from agent.proposal import SETTINGS
@@ -55,8 +55,9 @@ def prepare(source: str) -> None:
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="Override a knob for this run only.")
 @click.option("--commit", metavar="REF", help="Take trainer/ from this commit, not from the working tree.")
+@click.option("--sizes", "with_sizes", is_flag=True, help="Say which tensor and which file of code costs how much.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, as_json: bool) -> None:
+def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, with_sizes: bool, as_json: bool) -> None:
     """Train and score one tree under one profile and seed, and say what it cost."""
     repo = git.here()
     dataset = open_dataset(repo.root / DATA)
@@ -69,10 +70,16 @@ def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, a
     with screen, Slots(1, dataset, folder, screen.show) as slots:
         found = slots.submit(job).result()
     kept = slots.folder_of(job)
+    parts = sizes.parts_of(kept / "progress.jsonl", found.artifact_bytes, tree) if with_sizes else []
     if as_json:
-        click.echo(json.dumps({"profile": name, "seed": seed, **found.model_dump(), "folder": str(kept)}, indent=2))
+        told = {"profile": name, "seed": seed, **found.model_dump(), "folder": str(kept)}
+        if with_sizes:
+            told["sizes"] = [part.model_dump() for part in parts]
+        click.echo(json.dumps(told, indent=2))
     else:
         _print(found, job, kept)
+        if with_sizes:
+            click.echo(f"\n{sizes.table(parts)}")
 
 
 def working_tree(root: Path) -> dict[str, bytes]:

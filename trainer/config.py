@@ -29,6 +29,9 @@ class Config:
     rope_base: float
     qk_gain_init: float
     tied_embed_init_std: float
+    loop_start: int
+    loop_end: int
+    num_loops: int
     train_seq_len: int
     train_batch_tokens: int
     mlx_max_microbatch_tokens: int
@@ -44,6 +47,10 @@ class Config:
     grad_clip_norm: float
     warmdown_frac: float
     muon_momentum_warmup_frac: float
+    qat_frac: float
+    ema_decay: float
+    quant_bits: int
+    protected_names: str
     int8_clip_percentile: float
     int8_scale_floor: float
     keep_float_max_numel: int
@@ -126,15 +133,22 @@ def check(config: Config) -> None:
         (c.vocab_size <= 65536, "VOCAB_SIZE must be at most 65536: ids are 16 bits wide"),
         (
             c.model_dim % max(c.num_heads, 1) == 0,
-            f"MODEL_DIM {c.model_dim} is not a multiple of NUM_HEADS {c.num_heads}",
+            f"MODEL_DIM {c.model_dim} is not a multiple of NUM_HEADS {c.num_heads}: "
+            f"set NUM_HEADS = {_divisor(c.model_dim, c.num_heads)}",
         ),
         (
             c.num_heads % max(c.num_kv_heads, 1) == 0,
-            f"NUM_HEADS {c.num_heads} is not a multiple of NUM_KV_HEADS {c.num_kv_heads}",
+            f"NUM_HEADS {c.num_heads} is not a multiple of NUM_KV_HEADS {c.num_kv_heads}: "
+            f"set NUM_KV_HEADS = {_divisor(c.num_heads, c.num_kv_heads)}",
         ),
         (
             c.model_dim // max(c.num_heads, 1) % 2 == 0,
-            "MODEL_DIM / NUM_HEADS is odd: rotary embedding pairs channels up",
+            "MODEL_DIM / NUM_HEADS is odd and rotary embedding pairs channels up: "
+            f"set MODEL_DIM = {c.model_dim + c.num_heads}",
+        ),
+        (
+            0 <= c.loop_start <= c.loop_end < c.num_layers and c.num_loops >= 0,
+            f"the loop must keep 0 <= LOOP_START <= LOOP_END <= {c.num_layers - 1} and NUM_LOOPS >= 0, which is off",
         ),
         (0 < c.logit_softcap <= 80, "LOGIT_SOFTCAP must lie above 0 and at most at 80: beyond it exp overflows"),
         (c.rope_base > 0, "ROPE_BASE must be positive"),
@@ -142,12 +156,15 @@ def check(config: Config) -> None:
         (
             min(c.train_batch_tokens, c.mlx_max_microbatch_tokens) >= c.train_seq_len,
             "TRAIN_BATCH_TOKENS and MLX_MAX_MICROBATCH_TOKENS must each hold a window of "
-            f"TRAIN_SEQ_LEN {c.train_seq_len}",
+            f"TRAIN_SEQ_LEN {c.train_seq_len}: set both to {c.train_seq_len} or more",
         ),
         (0 <= c.beta1 < 1 and 0 <= c.beta2 < 1, "BETA1 and BETA2 must lie in [0, 1)"),
         (c.grad_clip_norm >= 0, "GRAD_CLIP_NORM must not be negative; 0 is off"),
         (0 <= c.warmdown_frac <= 1, "WARMDOWN_FRAC must lie in [0, 1]"),
         (0 <= c.muon_momentum_warmup_frac <= 1, "MUON_MOMENTUM_WARMUP_FRAC must lie in [0, 1]"),
+        (0 <= c.qat_frac <= 1, "QAT_FRAC must lie in [0, 1]; 0 is off"),
+        (0 <= c.ema_decay < 1, "EMA_DECAY must lie in [0, 1); 0 is off"),
+        (c.quant_bits in (6, 8), f"QUANT_BITS is {c.quant_bits}: set it to 8 or 6"),
         (0 < c.int8_clip_percentile <= 100, "INT8_CLIP_PERCENTILE must lie in (0, 100]"),
         (c.int8_scale_floor >= 0, "INT8_SCALE_FLOOR must not be negative"),
         (c.plain in (0, 1), "PLAIN must be 0 or 1"),
@@ -156,6 +173,11 @@ def check(config: Config) -> None:
     for holds, complaint in rules:
         if not holds:
             raise SettingsError(complaint)
+
+
+def _divisor(number: int, wanted: int) -> int:
+    """The largest divisor of `number` that is at most `wanted`."""
+    return max((n for n in range(1, min(wanted, number) + 1) if number % n == 0), default=1)
 
 
 def _parse(name: str, text: str, kind: type[Value]) -> Value:

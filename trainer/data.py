@@ -36,6 +36,23 @@ def open_shards(folder: Path) -> list[np.ndarray]:
     return [open_shard(path) for path in paths]
 
 
+def check_vocabulary(folder: Path, vocab_size: int) -> None:
+    """Raise ShardError where the tokenizer beside the shards has another number of pieces than `vocab_size`."""
+    model = folder / "tokenizer.model"
+    if not model.is_file():
+        return
+    import sentencepiece  # its 30 ms are not spent where there is no tokenizer
+
+    try:
+        pieces = sentencepiece.SentencePieceProcessor(model_file=str(model)).get_piece_size()
+    except (OSError, RuntimeError) as error:
+        raise ShardError(f"{model} is not a tokenizer: type `nightshift data prepare`") from error
+    if pieces != vocab_size:
+        raise ShardError(
+            f"VOCAB_SIZE is {vocab_size} and the tokenizer of this data has {pieces} pieces: set VOCAB_SIZE = {pieces}"
+        )
+
+
 def windows(shards: list[np.ndarray], length: int, seed: int) -> Iterator[np.ndarray]:
     """Windows of `length` + 1 tokens (int32), for ever: inputs are all but the last, targets all but the first.
 

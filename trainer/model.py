@@ -1,8 +1,9 @@
 """The model: a decoder-only transformer with the architecture of the Parameter Golf baseline.
 
 Weightless RMSNorm (arXiv 1910.07467), rotary positions (2104.09864), grouped-query attention (2305.13245) with
-QK-norm (2010.04245) and a learned gain a head, squared ReLU (2109.08668), skips from the first half of the blocks to
-the second, a mix with the embedding before every block, a tied head and a soft cap on its logits (2408.00118).
+QK-norm (2010.04245) and a learned gain a head, squared ReLU (2109.08668), skips from the first half of the depth to
+the second, a mix with the embedding before every block, a tied head and a soft cap on its logits (2408.00118). Some
+blocks may be passed through more than once (1807.03819).
 
 Arrays are (batch, time, channel) unless a docstring says otherwise.
 """
@@ -202,6 +203,13 @@ class Block(Module):
         return x + self.mlp(rms_norm(x), self.mlp_scale)
 
 
+def block_order(config: Config) -> list[int]:
+    """The blocks that the stream passes through, in order: those from LOOP_START to LOOP_END NUM_LOOPS times more."""
+    order = list(range(config.num_layers))
+    loop = slice(config.loop_start, config.loop_end + 1)
+    return order[: loop.stop] + order[loop] * config.num_loops + order[loop.stop :]
+
+
 class GPT(Module):
     """Token ids (batch, time) to logits (batch, time, vocab)."""
 
@@ -210,7 +218,7 @@ class GPT(Module):
         self.config = config
         self.tok_emb = Embedding(config.vocab_size, config.model_dim)
         self.blocks = [Block(config) for _ in range(config.num_layers)]
-        self.skip_weights = mx.ones((config.num_layers // 2, config.model_dim))
+        self.skip_weights = mx.ones((len(block_order(config)) // 2, config.model_dim))
 
     def weights(self) -> dict[str, mx.array]:
         """Every weight by name, such as "blocks.0.attn.c_q.weight"."""
@@ -220,12 +228,13 @@ class GPT(Module):
         """The normalised stream after the last block: (batch, time, dim)."""
         cos, sin = rotary_tables(ids.shape[1], self.config.head_dim, self.config.rope_base)
         x = x0 = rms_norm(self.tok_emb(ids).astype(compute_dtype()))
-        half = len(self.blocks) // 2
+        path = [self.blocks[i] for i in block_order(self.config)]
+        half = len(path) // 2
         skips = []
-        for block in self.blocks[:half]:
+        for block in path[:half]:
             x = block(x, x0, cos, sin)
             skips.append(x)
-        for i, block in enumerate(self.blocks[half:]):
+        for i, block in enumerate(path[half:]):
             if skips:
                 x = x + self.skip_weights[i].astype(x.dtype) * skips.pop()
             x = block(x, x0, cos, sin)
@@ -274,6 +283,6 @@ def load(path: str | Path) -> Callable[[mx.array | np.ndarray], mx.array]:
     expected = {name: array.shape for name, array in model.weights().items()}
     if expected != {name: array.shape for name, array in weights.items()}:
         raise ArtifactError(f"{path} does not hold the tensors of this model: it was made by other code")
-    model.update(tree_unflatten([(name, mx.array(array)) for name, array in weights.items()]))
+    model.update(tree_unflatten(list(weights.items())))
     forward = mx.compile(model)
     return lambda ids: forward(mx.array(np.ascontiguousarray(ids, dtype=np.int32)))

@@ -17,6 +17,11 @@ ROPE_BASE = 10000.0
 QK_GAIN_INIT = 1.5
 TIED_EMBED_INIT_STD = 0.005
 
+# Shared depth: the blocks LOOP_START to LOOP_END, counted from 0 and both included, are passed NUM_LOOPS times more.
+LOOP_START = 0
+LOOP_END = 0
+NUM_LOOPS = 0  # 0 is off
+
 # The batch: tokens of one optimizer step, and how many of them are in memory at a time.
 TRAIN_SEQ_LEN = 1024
 TRAIN_BATCH_TOKENS = 524288
@@ -38,7 +43,14 @@ GRAD_CLIP_NORM = 0.0  # 0 is off
 WARMDOWN_FRAC = 0.33
 MUON_MOMENTUM_WARMUP_FRAC = 1.0
 
+# What is exported. QAT_FRAC is a fraction of ITERATIONS, the last ones: there gradients are taken at the weights as the
+# export would store them. EMA_DECAY makes what is exported an exponential moving average of the weights.
+QAT_FRAC = 0.0  # 0 is off
+EMA_DECAY = 0.0  # 0 is off
+
 # The export. Name patterns are comma-separated parts of tensor names.
+QUANT_BITS = 8  # or 6: levels from -31 to 31 in place of -127 to 127
+PROTECTED_NAMES = ""  # tensors that stay at 8 bits when QUANT_BITS is 6: "tok_emb"
 INT8_CLIP_PERCENTILE = 99.99984
 INT8_SCALE_FLOOR = 0.007874015748031496  # 1/127: a row below 1 in magnitude is stored in steps of 1/127
 KEEP_FLOAT_MAX_NUMEL = 65536  # tensors of up to so many elements stay fp16
@@ -92,4 +104,6 @@ RANGES = {
     "TIED_EMBED_INIT_STD": ("log", 0.001, 0.05),
     "ROPE_BASE": ("log", 500.0, 100000.0),
     "INT8_SCALE_FLOOR": ("log", 0.0005, 0.008),
+    "QAT_FRAC": ("linear", 0.0, 1.0),
+    "EMA_DECAY": ("linear", 0.0, 0.99),
 }

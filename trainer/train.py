@@ -12,10 +12,10 @@ import numpy as np
 from mlx.nn.utils import value_and_grad
 from mlx.utils import tree_unflatten
 
-from trainer import optim
-from trainer.config import Run, SettingsError, read_run
-from trainer.data import ShardError, batches, open_shards
-from trainer.export import ArtifactError, export
+from trainer import average, optim
+from trainer.config import Config, Run, SettingsError, read_run
+from trainer.data import ShardError, batches, check_vocabulary, open_shards
+from trainer.export import ArtifactError, as_stored, export
 from trainer.model import GPT, flat, new_model
 
 STARTED = time.perf_counter()
@@ -47,29 +47,42 @@ def train(run: Run) -> None:
     config = run.config
     length = config.train_seq_len
     rows, micro_rows = config.train_batch_tokens // length, config.mlx_max_microbatch_tokens // length
+    check_vocabulary(run.data_dir, config.vocab_size)
     stream = batches(open_shards(run.data_dir), length, rows, config.vocab_size, run.seed)
     model = new_model(config, run.seed)
     loss_and_grads = gradient_function(model)
-    params = model.weights()
+    params = exported = model.weights()
     state = optim.start(config, params)
     report("compile")
 
     step, loss, step_began = 0, None, elapsed()
     while step < run.iterations and time_for_a_step(run, step_began):
         step_began = elapsed()
+        seen = as_stored(params, config) if quantized(config, step, run.iterations) else params
+        model.update(tree_unflatten(list(seen.items())))
         loss, grads = accumulate(loss_and_grads, *next(stream), micro_rows)
         if not math.isfinite(loss):
             raise DivergenceError(f"the loss is {loss} at step {step + 1}: nothing was exported")
         params, state = optim.update(config, params, grads, state, run.iterations)
-        mx.eval(params, state.momentum, state.variance)
-        model.update(tree_unflatten(list(params.items())))
         step += 1
+        exported = average.blend(exported, params, config.ema_decay, step) if config.ema_decay else params
+        mx.eval(params, state.momentum, state.variance, exported)
         if step % math.ceil(run.iterations / LINES_A_RUN) == 0 or step == run.iterations:
             report("train", step, loss, step * rows * length)
 
     report("export", step, loss, step * rows * length)
-    size = export(params, config, run.run_dir / "artifact.bin")
-    report("export", step, loss, step * rows * length, done=True, steps=step, bytes=size)
+    parts = export(exported, config, run.run_dir / "artifact.bin")
+    size = sum(part["bytes"] for part in parts)
+    report("export", step, loss, step * rows * length, done=True, steps=step, bytes=size, parts=parts)
+
+
+def quantized(config: Config, step: int, iterations: int) -> bool:
+    """Whether the step after `step` others is among the last QAT_FRAC of a run.
+
+    In those, the gradient is taken at the weights as the export would store them and moves the full-precision ones:
+    rounding, whose own gradient is zero, passes it straight through (arXiv 1308.3432).
+    """
+    return iterations - step <= config.qat_frac * iterations
 
 
 def gradient_function(model: GPT) -> LossAndGrads:

@@ -53,6 +53,27 @@ def test_bench_measures_the_working_tree_or_the_commit_that_is_named(repo: Path)
     assert override["val_bpb"] == tree["val_bpb"]
 
 
+def test_bench_says_which_part_costs_what_the_largest_first(repo: Path) -> None:
+    words = ("bench", "--profile", "short-smoke", "--set", "PADDING=9000", "--sizes")
+    found = json.loads(nightshift(repo, *words, "--json").stdout)
+    sizes = found["sizes"]
+    assert sizes[0] == {"name": "ballast", "storage": "zeros", "shape": [], "raw_bytes": 9000, "bytes": 9000}
+    assert [part["bytes"] for part in sizes] == sorted((part["bytes"] for part in sizes), reverse=True)
+    assert sum(part["bytes"] for part in sizes) == found["artifact_bytes"] + found["code_bytes"]
+    code = {part["name"]: part["bytes"] for part in sizes if part["storage"] == "code"}
+    assert code == {f"trainer/{path.name}": path.stat().st_size for path in (repo / "trainer").glob("*.py")}
+    heading, first = nightshift(repo, *words).stdout.partition("\npart ")[2].splitlines()[:2]
+    assert heading.split() == ["shape", "storage", "raw", "bytes", "bytes", "%"]
+    assert first.split()[:4] == ["ballast", "zeros", "9,000", "9,000"]
+
+
+def test_sizes_that_are_missing_or_do_not_add_up_are_refused(repo: Path) -> None:
+    words = ("bench", "--profile", "short-smoke", "--sizes", "--set")
+    assert "has no `parts`" in complaint(repo, *words, "BEHAVIOUR=tell_no_sizes")
+    said = complaint(repo, *words, "BEHAVIOUR=miscount", "--set", "PADDING=5")
+    assert "its parts take 4,096 bytes; the artifact has 4,101" in said
+
+
 def test_a_knob_that_does_not_exist_names_the_nearest(repo: Path) -> None:
     assert "nearest: QUALITY" in complaint(repo, "bench", "--set", "QUALTY=0.9")
 

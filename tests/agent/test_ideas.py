@@ -242,6 +242,14 @@ def test_the_shipped_queue_reads_without_a_problem_and_in_its_order() -> None:
         "No export clipping",
         "Extra RMSNorm",
         "Shared depth",
+        "Loop the middle block",
+        "QAT in the last quarter",
+        "QAT throughout",
+        "EMA_DECAY 0.5",
+        "EMA_DECAY 0.9",
+        "Six bits",
+        "Six bits but for the embedding",
+        "Six bits with QAT",
     ]
     assert [idea.after for idea in SHIPPED[3:7]] == [(), ("beta2-0-97",), ("beta2-0-98",), ("beta2-0-99",)]
     assert all(idea.text and idea.runnable and idea.lane != "other" for idea in SHIPPED)

@@ -17,40 +17,41 @@ def read(path: Path) -> tuple[dict[str, Any], Weights]:
     """Settings and float64 weights of an artifact."""
     data = path.read_bytes()
     assert data[:8] == b"NIGHTSFT"
-    assert int.from_bytes(data[8:12], "little") == 1
-    body = zstandard.decompress(data[12:])
-    length = int.from_bytes(body[:4], "little")
-    index = json.loads(body[4 : 4 + length])
-    position, weights = 4 + length, {}
+    assert int.from_bytes(data[8:12], "little") == 2
+    position = 16 + int.from_bytes(data[12:16], "little")
+    index = json.loads(zstandard.decompress(data[16:position]))
+    weights = {}
     for tensor in index["tensors"]:
+        frame = zstandard.decompress(data[position : position + tensor["bytes"]])
+        position += tensor["bytes"]
         shape = tensor["shape"]
-        size = int(np.prod(shape))
-        if tensor["storage"] == "int8":
+        if tensor["storage"] in ("int8", "int6"):
             rows = shape[0]
-            scales = np.frombuffer(body[position : position + 2 * rows], "<f2").astype(np.float64)
-            position += 2 * rows
-            levels = np.frombuffer(body[position : position + size], "<i1").reshape(shape)
-            position += size
+            scales = np.frombuffer(frame[: 2 * rows], "<f2").astype(np.float64)
+            levels = np.frombuffer(frame[2 * rows :], "<i1").reshape(shape)
+            assert np.abs(levels.astype(int)).max() <= {"int8": 127, "int6": 31}[tensor["storage"]]
             weights[tensor["name"]] = levels * scales[:, None]
         else:
             kind = {"float16": "<f2", "float32": "<f4"}[tensor["storage"]]
-            width = np.dtype(kind).itemsize
-            flat = np.frombuffer(body[position : position + width * size], kind)
-            weights[tensor["name"]] = flat.reshape(shape).astype(np.float64)
-            position += width * size
-    assert position == len(body)
+            weights[tensor["name"]] = np.frombuffer(frame, kind).reshape(shape).astype(np.float64)
+    assert position == len(data)
     return index["config"], weights
 
 
 def logits(settings: dict[str, Any], weights: Weights, window: np.ndarray) -> np.ndarray:
     """Logits (time, vocab) of one window of ids."""
-    layers = settings["num_layers"]
+    blocks = [*range(settings["num_layers"])]
+    first, last = settings["loop_start"], settings["loop_end"]
+    for _ in range(settings["num_loops"]):
+        blocks[last + 1 : last + 1] = range(first, last + 1)
+    layers = len(blocks)
     x = x0 = normalise(weights["tok_emb.weight"][window])
     kept: list[np.ndarray] = []
-    for i in range(layers):
+    for i, block in enumerate(blocks):
         if i >= layers // 2 and i - layers // 2 < layers // 2:
             x = x + weights["skip_weights"][i - layers // 2] * kept.pop()
-        w = {name.removeprefix(f"blocks.{i}."): v for name, v in weights.items() if name.startswith(f"blocks.{i}.")}
+        own = f"blocks.{block}."
+        w = {name.removeprefix(own): v for name, v in weights.items() if name.startswith(own)}
         x = w["resid_mix"][0] * x + w["resid_mix"][1] * x0
         x = x + w["attn_scale"] * attention(settings, w, normalise(x))
         hidden = np.maximum(normalise(x) @ w["mlp.fc.weight"].T, 0) ** 2

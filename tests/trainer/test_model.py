@@ -1,5 +1,6 @@
 """The model against an independent float64 reading of it, and what it promises to whoever scores it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -8,10 +9,11 @@ import pytest
 
 from tests.trainer.numpy_model import logits as numpy_logits
 from tests.trainer.numpy_model import mean_loss, read
-from tests.trainer.toys import small_config, text
+from tests.trainer.toys import shaken, small_config, text
 from trainer import model as model_module
 from trainer.config import Config
-from trainer.model import GPT, causal_attention, load, new_model, softcap
+from trainer.export import export
+from trainer.model import GPT, block_order, causal_attention, load, new_model, softcap
 from trainer.train import gradient_function
 
 WINDOWS = text(3, 4 * 81).reshape(4, 81).astype(np.int32)
@@ -26,6 +28,34 @@ def test_an_independent_reading_of_the_artifact_gives_the_same_logits_and_loss(a
     np.testing.assert_allclose(got, expected, atol=1e-4)
     for row, theirs, ours in zip(TARGETS, expected, got, strict=True):
         assert mean_loss(ours, row) == pytest.approx(mean_loss(theirs, row), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "times", "order"),
+    [
+        (0, 0, 0, [0, 1, 2, 3, 4]),
+        (1, 2, 1, [0, 1, 2, 1, 2, 3, 4]),
+        (0, 4, 1, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]),
+        (4, 4, 3, [0, 1, 2, 3, 4, 4, 4, 4]),
+    ],
+)
+def test_looped_blocks_are_passed_again_and_skips_follow_the_whole_depth(
+    start: int, end: int, times: int, order: list[int], tmp_path: Path
+) -> None:
+    config = small_config(NUM_LAYERS=5, LOOP_START=start, LOOP_END=end, NUM_LOOPS=times)
+    assert block_order(config) == order
+    looped = shaken(new_model(config, 1))
+    assert looped.skip_weights.shape == (len(order) // 2, 32)
+    export(looped.weights(), config, tmp_path / "artifact.bin")
+    settings, weights = read(tmp_path / "artifact.bin")
+    got = np.array(load(tmp_path / "artifact.bin")(IDS[:1]))[0]
+    np.testing.assert_allclose(got, numpy_logits(settings, weights, IDS[0]), atol=1e-4)
+
+
+def test_loops_add_no_weights_but_those_of_the_skips(config: Config) -> None:
+    plain, looped = (GPT(c).weights() for c in (config, replace(config, loop_end=2, num_loops=2)))
+    assert plain.keys() == looped.keys()
+    assert {name for name in plain if plain[name].shape != looped[name].shape} == {"skip_weights"}
 
 
 def test_the_training_loss_is_the_mean_cross_entropy_of_the_logits(model: GPT) -> None:

@@ -59,6 +59,11 @@ def test_the_shipped_defaults_are_the_baselines() -> None:
     assert {name: KNOBS[name] for name in BASELINE} == BASELINE
 
 
+def test_levers_are_shipped_off() -> None:
+    off = {"QAT_FRAC": 0.0, "EMA_DECAY": 0.0, "NUM_LOOPS": 0, "QUANT_BITS": 8, "PROTECTED_NAMES": "", "PLAIN": 0}
+    assert {name: KNOBS[name] for name in off} == off
+
+
 def test_every_knob_has_its_field_and_every_field_its_knob() -> None:
     assert {field.name.upper(): field.type for field in fields(Config)} == {k: type(v) for k, v in KNOBS.items()}
 

@@ -11,12 +11,15 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from bench.data import Dataset
 from tests.trainer.toys import SMALL, text
 from trainer.config import Config
+from trainer.export import read_artifact
 from trainer.model import GPT, load
 from trainer.train import accumulate, gradient_function
 
 ROOT = Path(__file__).resolve().parents[2]
+IDS = text(9, 4 * 80).reshape(4, 80).astype(np.int32)
 
 
 def run(data: Path, out: Path, **variables: object) -> subprocess.CompletedProcess[str]:
@@ -44,6 +47,7 @@ def test_a_run_tells_its_phases_and_leaves_an_artifact(shards: Path, tmp_path: P
     last = told[-1]
     assert (last["done"], last["steps"]) == (True, 6)
     assert last["bytes"] == (tmp_path / "artifact.bin").stat().st_size
+    assert sum(part["bytes"] for part in last["parts"]) == last["bytes"]
     assert [path.name for path in tmp_path.iterdir()] == ["artifact.bin"]
 
 
@@ -89,7 +93,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(shards: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("variables", "said"),
-    [({"SIZE": "huge"}, "SIZE is 'huge'"), ({"ITERATIONS": "many"}, "ITERATIONS is 'many'"), ({"VOCAB_SIZE": 8}, "id")],
+    [
+        ({"SIZE": "huge"}, "SIZE is 'huge': the sizes are tiny, small, golf"),
+        ({"ITERATIONS": "many"}, "ITERATIONS is 'many'"),
+        ({"VOCAB_SIZE": 8}, "VOCAB_SIZE is 8"),
+        ({"NUM_HEADS": 3}, "MODEL_DIM 32 is not a multiple of NUM_HEADS 3: set NUM_HEADS = 2"),
+        ({"NUM_HEADS": 32}, "MODEL_DIM / NUM_HEADS is odd"),
+        ({"TRAIN_BATCH_TOKENS": 79}, "must each hold a window of TRAIN_SEQ_LEN 80: set both to 80 or more"),
+    ],
 )
 def test_settings_that_cannot_be_used_end_the_run_in_one_line(
     variables: dict[str, object], said: str, shards: Path, tmp_path: Path
@@ -105,6 +116,63 @@ def test_no_training_data_ends_the_run_in_one_line(tmp_path: Path) -> None:
     done = run(tmp_path, tmp_path / "out")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "no *_train_*.bin" in done.stderr
+
+
+def test_a_tokenizer_of_another_vocabulary_ends_the_run_before_a_step(small_data: Dataset, tmp_path: Path) -> None:
+    done = run(small_data.train_dir, tmp_path, VOCAB_SIZE=2048)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "VOCAB_SIZE is 2048 and the tokenizer of this data has 1024 pieces: set VOCAB_SIZE = 1024" in done.stderr
+    assert [json.loads(line)["phase"] for line in done.stdout.splitlines()] == ["setup"]
+    assert lines(run(small_data.train_dir, tmp_path, VOCAB_SIZE=1024, ITERATIONS=1))[-1]["done"]
+
+
+LEVERS = [
+    {"QAT_FRAC": 0.5},
+    {"EMA_DECAY": 0.9},
+    {"QUANT_BITS": 6, "PROTECTED_NAMES": "tok_emb"},
+    {"LOOP_START": 1, "LOOP_END": 1, "NUM_LOOPS": 2},
+]
+
+
+@pytest.mark.parametrize("lever", LEVERS, ids=lambda lever: next(iter(lever)))
+def test_each_lever_changes_the_artifact_and_still_learns(
+    lever: dict[str, object], shards: Path, tmp_path: Path
+) -> None:
+    told = lines(run(shards, tmp_path / "with", ITERATIONS=40, **lever))
+    lines(run(shards, tmp_path / "without", ITERATIONS=40))
+    assert told[-1]["loss"] < 0.9 * np.log(96)
+    logits = load(tmp_path / "with" / "artifact.bin")(IDS)
+    assert not mx.array_equal(logits, load(tmp_path / "without" / "artifact.bin")(IDS))
+
+
+def test_rounding_is_in_the_loss_from_the_step_that_is_asked_for(shards: Path, tmp_path: Path) -> None:
+    rough = {"ITERATIONS": 8, "INT8_SCALE_FLOOR": 0.1}
+    told = [lines(run(shards, tmp_path, **rough, QAT_FRAC=fraction))[2:10] for fraction in (0, 0.25, 1)]
+    plain, late, whole = ([line["loss"] for line in run_told] for run_told in told)
+    assert late[:6] == plain[:6]
+    assert late[6] != plain[6]
+    assert whole[0] == pytest.approx(np.log(96), abs=0.02)
+    assert whole[1] != plain[1]
+
+
+def test_the_gradient_at_the_rounded_weights_moves_the_full_ones(shards: Path, tmp_path: Path) -> None:
+    """Steps too small to leave a rounding interval add up all the same."""
+    knobs = {"QAT_FRAC": 1, "INT8_SCALE_FLOOR": 0.02, "MATRIX_LR": 0.002, "ITERATIONS": 60, "WARMDOWN_FRAC": 0}
+    lines(run(shards, tmp_path, **knobs))
+    _, weights = read_artifact(tmp_path / "artifact.bin")
+    assert np.abs(np.array(weights["blocks.0.attn.proj.weight"])).max() > 0.019
+
+
+def test_the_average_that_is_exported_is_that_of_all_steps(shards: Path, tmp_path: Path) -> None:
+    """With a decay this near one, each of the three steps weighs a third."""
+    exact = {"KEEP_FLOAT_MAX_NUMEL": 10**6, "CONTROL_TENSOR_NAME_PATTERNS": "weight", "WARMDOWN_FRAC": 0}
+    found = {}
+    for steps in (1, 2, 3):
+        lines(run(shards, tmp_path, ITERATIONS=steps, MUON_MOMENTUM_WARMUP_FRAC=0, **exact))
+        found[steps] = read_artifact(tmp_path / "artifact.bin")[1]["tok_emb.weight"]
+    lines(run(shards, tmp_path, ITERATIONS=3, MUON_MOMENTUM_WARMUP_FRAC=0, EMA_DECAY=0.999999, **exact))
+    average = read_artifact(tmp_path / "artifact.bin")[1]["tok_emb.weight"]
+    assert mx.allclose(average, (found[1] + found[2] + found[3]) / 3, atol=1e-5)
 
 
 @pytest.mark.parametrize("micro_rows", [1, 3, 4])

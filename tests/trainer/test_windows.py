@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.toys import text, write_shard
 from trainer.config import Config
-from trainer.data import ShardError, batches, open_shard, open_shards, windows
+from trainer.data import ShardError, batches, check_vocabulary, open_shard, open_shards, windows
 from trainer.model import new_model
 
 
@@ -90,6 +90,13 @@ def test_targets_are_the_inputs_one_later(shards: Path) -> None:
 def test_an_id_beyond_the_vocabulary_is_refused(shards: Path) -> None:
     with pytest.raises(ShardError, match="hold the id 95: VOCAB_SIZE is 90"):
         next(batches(open_shards(shards), 80, rows=60, vocab_size=90, seed=1))
+
+
+def test_a_tokenizer_is_looked_at_only_where_there_is_one(tmp_path: Path) -> None:
+    check_vocabulary(tmp_path, 96)
+    (tmp_path / "tokenizer.model").write_bytes(b"words")
+    with pytest.raises(ShardError, match=r"tokenizer\.model is not a tokenizer: type `nightshift data prepare`"):
+        check_vocabulary(tmp_path, 96)
 
 
 def test_shards_shorter_than_a_window_are_refused() -> None:

@@ -44,12 +44,19 @@ def main() -> int:
     if behaviour == "nan":
         probabilities[5] = np.nan
     say(phase="export", step=steps, tokens=steps * 100, elapsed_s=0.0)
-    content = np.log(probabilities).astype("<f4").tobytes() + bytes(int(knob("PADDING")))
+    padding = int(knob("PADDING"))
+    content = np.log(probabilities).astype("<f4").tobytes() + bytes(padding)
     if behaviour == "symlink":
         (out / "real").write_bytes(content)
         (out / "artifact.bin").symlink_to(out / "real")
     elif behaviour != "no_artifact":
         (out / "artifact.bin").write_bytes(content)
+    parts = [{"name": "log_p", "storage": "float32", "shape": [1024], "raw_bytes": 4096, "bytes": 4096}]
+    parts += [{"name": "ballast", "storage": "zeros", "shape": [], "raw_bytes": padding, "bytes": padding}]
+    if behaviour == "miscount":
+        parts.pop()
+    said = {} if behaviour == "tell_no_sizes" else {"parts": parts}
+    say(phase="export", step=steps, tokens=steps * 100, elapsed_s=0.0, **said)
     return 0
 
 

@@ -37,7 +37,7 @@ check: $(READY)
 	$(RUN) ruff check .
 	$(RUN) mypy
 
-SIZES ?= tiny small
+SIZES ?= tiny small golf
 
 bench-trainer: $(READY)
 	$(RUN) python scripts/bench_trainer.py $(SIZES)

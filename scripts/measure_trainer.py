@@ -1,13 +1,12 @@
-"""Measures one size of the trainer and prints one JSON line; `bench_trainer.py` starts it with the bench's environment.
+"""Measures one size of the trainer: `bench_trainer.py` starts it with the bench's environment and asks it.
 
-Seconds are CPU seconds of this process, so that what else the machine does shifts the numbers little. Fast and plain
-steps alternate, so that what is left shifts both.
+A question is a line of standard input, the answer a line with one number: for `fast`, `plain` and `gemm` the CPU
+seconds of this process that a step of that form or a product of 1024 × 1024 matrices took; for `flops` and
+`causal_flops` the model's FLOP a token. CPU seconds, so that what else the machine does shifts the numbers little.
 """
 
 import ctypes
-import json
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -26,25 +25,22 @@ from trainer.config import Config, read_config
 from trainer.model import new_model
 from trainer.train import accumulate, gradient_function
 
-TOKENS = 8192
-ROUNDS = {"tiny": 9, "small": 3}
-
 
 def main() -> None:
-    """Tokens a second of both forms, the GEMM's FLOP a second in the same minutes, and the model's FLOP a token."""
-    size = sys.argv[1]
-    config = read_config({"TRAIN_BATCH_TOKENS": str(TOKENS)}, size)
-    steps = {name: step_of(replace(config, plain=plain)) for name, plain in (("fast", 0), ("plain", 1))}
+    """Answer until standard input ends."""
+    size, tokens = sys.argv[1:]
+    config = read_config({"TRAIN_BATCH_TOKENS": tokens}, size)
     square = mx.random.normal((1024, 1024))
-    gemms: list[float] = []
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(ROUNDS.get(size, 1)):
-        gemms.extend(cpu_seconds(lambda: mx.eval(square @ square)) for _ in range(3))
-        for name, step in steps.items():
-            seconds[name].append(cpu_seconds(step))
-    rates = {name: TOKENS / statistics.median(times) for name, times in seconds.items()}
-    gemm = 2 * 1024**3 / statistics.median(gemms)
-    print(json.dumps(rates | {"gemm": gemm, "flops_a_token": flops_a_token(config)}))
+    mx.eval(square)
+    work: dict[str, Callable[[], None]] = {
+        "gemm": lambda: mx.eval(square @ square),
+        "fast": step_of(config),
+        "plain": step_of(replace(config, plain=1)),
+    }
+    facts = {"flops": flops_a_token(config), "causal_flops": flops_a_token(config, causal=True)}
+    for line in sys.stdin:
+        word = line.strip()
+        print(facts[word] if word in facts else cpu_seconds(work[word]), flush=True)
 
 
 def step_of(config: Config) -> Callable[[], None]:
@@ -54,7 +50,8 @@ def step_of(config: Config) -> Callable[[], None]:
     state = optim.start(config, params)
     gradients = gradient_function(model)
     length = config.train_seq_len
-    ids = np.random.default_rng(1).integers(0, config.vocab_size, (TOKENS // length, length + 1), np.int32)
+    shape = (config.train_batch_tokens // length, length + 1)
+    ids = np.random.default_rng(1).integers(0, config.vocab_size, shape, np.int32)
     rows = config.mlx_max_microbatch_tokens // length
 
     def step() -> None:
@@ -72,12 +69,12 @@ def cpu_seconds(work: Callable[[], None]) -> float:
     return time.process_time() - began
 
 
-def flops_a_token(config: Config) -> float:
-    """Multiplications and additions of the products, forward and backward; attention by the half that is not masked."""
+def flops_a_token(config: Config, *, causal: bool = False) -> float:
+    """Multiplications and additions of the products, forward and backward; attention in full, or its causal half."""
     matrices = 2 + 2 * config.num_kv_heads / config.num_heads + 2 * config.mlp_mult
     weights = config.num_layers * matrices * config.model_dim**2 + config.vocab_size * config.model_dim
-    attention = config.num_layers * config.model_dim * (config.train_seq_len + 1)
-    return 6 * (weights + attention)
+    seen = (config.train_seq_len + 1) / 2 if causal else config.train_seq_len
+    return 6 * weights + 12 * config.num_layers * config.model_dim * seen
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ SIZES = {
         "NUM_KV_HEADS": 2,
         "TRAIN_SEQ_LEN": 256,
         "TRAIN_BATCH_TOKENS": 4096,
+        "MLX_MAX_MICROBATCH_TOKENS": 4096,
         "KEEP_FLOAT_MAX_NUMEL": 4096,
     },
     "small": {

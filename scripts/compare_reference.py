@@ -2,7 +2,7 @@
 
 `REFERENCE=PATH python -m scripts.compare_reference [--json] [SIZE …]` (tiny and small where none is named) prints one
 Markdown table a size, and its progress on standard error. The forms run one after another, each in a process of its
-own, for ROUNDS rounds: what else the machine does falls on all of them, and every ratio is one of the same minutes.
+own, in rounds: what else the machine does falls on all of them, and every ratio is one of the same minutes.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SIZES = {
     "small": "M = `small`, 6 × 256, windows of 512",
     "golf": "L = `golf`, 9 × 512, windows of 1,024",
 }
-ROUNDS = 3
+ROUNDS = {"tiny": 3, "small": 3, "golf": 2}
 STEPS_A_ROUND = {"tiny": 2, "small": 1, "golf": 1}
 SLOW_S = 120.0
 """A form that takes longer for its first step is timed by that one alone; else the first step of a round warms up."""
@@ -107,7 +107,7 @@ def compare(path: Path, size: str) -> list[Timing]:
     """Time every form at one size."""
     counted: dict[Form, list[dict[str, float]]] = {form: [] for form in FORMS}
     with tempfile.TemporaryDirectory() as kernels:
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS[size]):
             for form, steps in counted.items():
                 if all(step["wall_s"] <= SLOW_S for step in steps):
                     steps.extend(measure(form, path, size, kernels))

@@ -5,13 +5,16 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install data night test check bench-trainer clean
+.PHONY: help install data night test check bench-trainer compare-reference compare-scoring parity clean
 
 help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
 	@echo "make test    every test"
 	@echo "make check   formatting, lint and types"
 	@echo "make bench-trainer   how fast a training step is, with and without the twins of trainer/fast.py"
+	@echo "make compare-reference REFERENCE=PATH   a training step beside OpenAI's train_gpt_mlx.py (docs/reference.md)"
+	@echo "make compare-scoring REFERENCE=PATH     scoring beside its evaluation"
+	@echo "make parity REFERENCE=PATH              the same losses as it, to 1e-4; writes tests/trainer/parity.json"
 	@echo "make clean   remove the environment"
 
 install: $(READY)
@@ -41,6 +44,17 @@ SIZES ?= tiny small golf
 
 bench-trainer: $(READY)
 	$(RUN) python scripts/bench_trainer.py $(SIZES)
+
+export REFERENCE
+
+compare-reference: $(READY)
+	$(RUN) python -m scripts.compare_reference $(SIZES)
+
+compare-scoring: data
+	$(RUN) python -m scripts.compare_scoring
+
+parity: $(READY)
+	$(RUN) python -m scripts.parity
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -2,8 +2,7 @@
 
 `python scripts/bench_trainer.py [SIZE …]` prints one line a size. Two runs work side by side, as in a night on two
 cores, each with one thread and the environment that the bench gives a run; what they do at a time is the same: some
-products of 1024 × 1024 matrices, a step of the fast forms, a step of the plain ones, and again. Between the rounds,
-while both wait, a process with a thread a core shows what OpenBLAS can do here.
+products of 1024 × 1024 matrices, a step of the fast forms, a step of the plain ones, and again.
 """
 
 import os
@@ -29,10 +28,9 @@ CUBE = 2 * 1024**3
 def main() -> None:
     """Print what was measured on what, and the table.
 
-    FLOP are counted as usual, 6 a weight and 12 · layers · width · window for attention (PaLM, arXiv 2204.02311,
-    appendix B). `of limit` divides those of both runs by the best that one product gets from OpenBLAS with a thread a
-    core, `of both` by what products in both runs at once got together; `unmasked` is `of limit` where only the half of
-    attention that a causal model needs is counted.
+    `of limit` is FLOP a second of the fast step over the GEMM's, at the usual count of 6 a weight and 12 · layers ·
+    width · window for attention (PaLM, arXiv 2204.02311, appendix B); `unmasked` counts only the half of attention that
+    a causal model needs.
     """
     found = machine.fingerprint()
     print(f"{found.processor}, {os.cpu_count()} cores; MLX {found.mlx}; {found.blas}; {found.compiler}; ", end="")
@@ -40,14 +38,16 @@ def main() -> None:
     print(
         f"{WORKERS} runs side by side, one thread each; whole steps of {TOKENS:,} tokens, seed 1; medians of CPU time"
     )
-    print("size    fast tok/s  plain tok/s  ratio         limit  of limit  unmasked  of both")
+    print(
+        f"{'size':6} {'fast tok/s':>11} {'plain tok/s':>12} {'ratio':>6} {'GEMM':>12} {'of limit':>9} {'unmasked':>9}"
+    )
     for size in sys.argv[1:] or ROUNDS:
         seen = measure(size)
         fast, plain = (sum(TOKENS / worker[form] for worker in seen) for form in ("fast", "plain"))
-        limit, both = CUBE / seen[0]["limit"], sum(CUBE / worker["gemm"] for worker in seen)
-        whole, causal = (fast * seen[0][count] for count in ("flops", "causal_flops"))
-        rates = f"{fast:11,.0f} {plain:12,.0f} {fast / plain:6.2f} {limit / 1e9:5.0f} GFLOP/s"
-        print(f"{size:6} {rates} {whole / limit:9.0%} {causal / limit:9.0%} {whole / both:8.0%}", flush=True)
+        gemm = sum(CUBE / worker["gemm"] for worker in seen)
+        whole, causal = (fast * seen[0][count] / gemm for count in ("flops", "causal_flops"))
+        rates = f"{fast:11,.0f} {plain:12,.0f} {fast / plain:6.2f} {gemm / 1e9:5.0f} GFLOP/s"
+        print(f"{size:6} {rates:>39} {whole:9.0%} {causal:9.0%}", flush=True)
 
 
 def measure(size: str) -> list[dict[str, float]]:
@@ -57,30 +57,24 @@ def measure(size: str) -> list[dict[str, float]]:
     command = [sys.executable, "-s", "-B", str(ROOT / "scripts" / "measure_trainer.py"), size, str(TOKENS)]
     with TemporaryDirectory() as home:
         kernels.lend([tree], here, Path(home))
-        *workers, widest = (
+        environment = machine.environment() | {"TMPDIR": home, "HOME": home}
+        workers = [
             subprocess.Popen(
-                command,
-                env=machine.environment(threads) | {"TMPDIR": home, "HOME": home},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                bufsize=1,
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
             )
-            for threads in (*[1] * WORKERS, os.cpu_count() or 1)
-        )
+            for _ in range(WORKERS)
+        ]
         for worker in workers:  # one after the other, so that the second finds the kernels of the first
             ask([worker], "plain")
             ask([worker], "fast")
-        limits: list[float] = []
         seconds = [defaultdict[str, list[float]](list) for _ in workers]
         for _ in range(ROUNDS.get(size, 3)):
             for word in ("gemm", "gemm", "gemm", "fast", "plain"):
                 for taken, answer in zip(seconds, ask(workers, word), strict=True):
                     taken[word].append(answer)
-            limits += [ask([widest], "wall gemm")[0] for _ in range(10)]
-        facts = {word: ask(workers[:1], word)[0] for word in ("flops", "causal_flops")} | {"limit": min(limits)}
+        facts = {word: ask(workers[:1], word)[0] for word in ("flops", "causal_flops")}
         kernels.keep(tree, here, Path(home))
-        for worker in (*workers, widest):
+        for worker in workers:
             worker.communicate()
     return [{word: statistics.median(values) for word, values in taken.items()} | facts for taken in seconds]
 

@@ -1,9 +1,8 @@
 """Measures one size of the trainer: `bench_trainer.py` starts it with the bench's environment and asks it.
 
 A question is a line of standard input, the answer a line with one number: for `fast`, `plain` and `gemm` the CPU
-seconds of this process that a step of that form or a product of 1024 × 1024 matrices took (CPU, so that what else the
-machine does shifts the numbers little), for `wall gemm` the product's seconds by the clock; for `flops` and
-`causal_flops` the model's FLOP a token.
+seconds of this process that a step of that form or a product of 1024 × 1024 matrices took; for `flops` and
+`causal_flops` the model's FLOP a token. CPU seconds, so that what else the machine does shifts the numbers little.
 """
 
 import ctypes
@@ -41,13 +40,7 @@ def main() -> None:
     facts = {"flops": flops_a_token(config), "causal_flops": flops_a_token(config, causal=True)}
     for line in sys.stdin:
         word = line.strip()
-        if word in facts:
-            print(facts[word], flush=True)
-        else:
-            clock = time.perf_counter if word.startswith("wall") else time.process_time
-            began = clock()
-            work[word.removeprefix("wall ")]()
-            print(clock() - began, flush=True)
+        print(facts[word] if word in facts else cpu_seconds(work[word]), flush=True)
 
 
 def step_of(config: Config) -> Callable[[], None]:
@@ -67,6 +60,13 @@ def step_of(config: Config) -> Callable[[], None]:
         mx.eval(after, later.momentum, later.variance)
 
     return step
+
+
+def cpu_seconds(work: Callable[[], None]) -> float:
+    """CPU seconds of all threads of this process."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
 
 
 def flops_a_token(config: Config, *, causal: bool = False) -> float:

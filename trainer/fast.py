@@ -23,7 +23,7 @@ TWINS = {
 """Each twin, and the plain definitions of `trainer/model.py` that it mirrors."""
 
 LOG2_E = math.log2(math.e)
-LARGEST_BLOCK = 32
+BLOCKS = 4
 EARLY, LATE = 0, 1
 EPSILON = 1e-6
 
@@ -94,11 +94,11 @@ def _attend(
     values = _folded(mx.concatenate([v, ones], axis=-1), groups, block).reshape(len(keys), block, channel + 1)
 
     weights = [exp2(queries @ keys.swapaxes(-1, -2)) * _past(len(keys), heads // groups, block)]
-    mixed = weights[0] @ values
+    parts = [weights[0] @ values]
     for scale in _scales(time // block):
-        weight = exp2(_half(queries, scale, LATE) @ _half(keys, scale, EARLY).swapaxes(-1, -2))
-        mixed = _added(mixed, scale, LATE, weight @ _half(values, scale, EARLY))
-        weights.append(weight)
+        weights.append(exp2(_half(queries, scale, LATE) @ _half(keys, scale, EARLY).swapaxes(-1, -2)))
+        parts.append(weights[-1] @ _half(values, scale, EARLY))
+    mixed = _joined(parts, time // block, LATE)
     mixed = _unfolded(mixed.reshape(batch, groups, time // block, heads // groups, block, -1))
     total = mixed[..., channel:]
     y = (mixed[..., :channel] / total).reshape(batch, time, -1)
@@ -125,15 +125,17 @@ def _attend_backward(
     pull = pull.reshape(len(keys), -1, channel + 1)
 
     slope = weights[0] * (pull @ values.swapaxes(-1, -2))
-    grad_q, grad_k = slope @ keys, slope.swapaxes(-1, -2) @ queries
-    grad_v = weights[0].swapaxes(-1, -2) @ pull
+    grads_q, grads_k = [slope @ keys], [slope.swapaxes(-1, -2) @ queries]
+    grads_v = [weights[0].swapaxes(-1, -2) @ pull]
     for scale, weight in zip(_scales(blocks), weights[1:], strict=True):
         pull_, queries_ = (_half(x, scale, LATE) for x in (pull, queries))
         keys_, values_ = (_half(x, scale, EARLY) for x in (keys, values))
         slope = weight * (pull_ @ values_.swapaxes(-1, -2))
-        grad_q = _added(grad_q, scale, LATE, slope @ keys_)
-        grad_k = _added(grad_k, scale, EARLY, slope.swapaxes(-1, -2) @ queries_)
-        grad_v = _added(grad_v, scale, EARLY, weight.swapaxes(-1, -2) @ pull_)
+        grads_q.append(slope @ keys_)
+        grads_k.append(slope.swapaxes(-1, -2) @ queries_)
+        grads_v.append(weight.swapaxes(-1, -2) @ pull_)
+    grad_q = _joined(grads_q, blocks, LATE)
+    grad_k, grad_v = (_joined(grads, blocks, EARLY) for grads in (grads_k, grads_v))
 
     def before(
         rows: mx.array, grad: mx.array, x: mx.array, scale: mx.array, strength: mx.array
@@ -160,8 +162,8 @@ def exp2(x: mx.array) -> mx.array:
 
 
 def _block(time: int) -> int:
-    """The length of a block: time halved until it is short or odd."""
-    return _block(time // 2) if time > LARGEST_BLOCK and time % 2 == 0 else time
+    """The length of a block: a quarter of the window; a window that cannot be cut so is one block."""
+    return time // BLOCKS if time % BLOCKS == 0 else time
 
 
 def _scales(blocks: int) -> range:
@@ -199,8 +201,20 @@ def _half(x: mx.array, scale: int, half: int) -> mx.array:
     return x.reshape(x.shape[0] >> scale, 2, -1, x.shape[2])[:, half]
 
 
-def _added(x: mx.array, scale: int, half: int, part: mx.array) -> mx.array:
-    """x (block, row, channel) with `part` added to the earlier or later half of every stretch."""
-    halves = [_half(x, scale, EARLY), _half(x, scale, LATE)]
-    halves[half] = halves[half] + part
-    return mx.stack(halves, axis=1).reshape(x.shape)
+def _joined(parts: list[mx.array], blocks: int, half: int) -> mx.array:
+    """The sum of what every scale gives: first for all blocks, then for the earlier or later half of every stretch.
+
+    Block by block, each written once: to add one scale after the other would copy everything as often.
+    """
+    rows, channel = parts[0].shape[1:]
+
+    def of_block(index: int) -> mx.array:
+        total = parts[0].reshape(-1, blocks, rows, channel)[:, index]
+        for scale, part in enumerate(parts[1:], 1):
+            stretch, place = divmod(index, 1 << scale)
+            if place >> scale - 1 == half:
+                within = place & (1 << scale - 1) - 1
+                total = total + part.reshape(-1, blocks >> scale, 1 << scale - 1, rows, channel)[:, stretch, within]
+        return total
+
+    return mx.stack([of_block(index) for index in range(blocks)], axis=1).reshape(-1, rows, channel)

@@ -20,8 +20,8 @@ from bench.profiles import Profile
 
 TRAILER_ID = "Nightshift-Experiment"
 CANDIDATES = "refs/nightshift/candidates"
-REFUSED_RESULTS = {"artifact_too_large", "bad_artifact", "bad_logits"}
-"""Failures of a run that is sound in itself: its result is refused, so the status is `checks_failed`."""
+REFUSED_RESULTS = {"artifact_too_large", "bad_artifact", "bad_logits", "wrong_gradient"}
+"""Failures of a run that is sound in itself: what it gives is refused, so the status is `checks_failed`."""
 
 
 @dataclass(frozen=True)

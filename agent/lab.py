@@ -125,9 +125,10 @@ class Lab:
 
     def _key(self, want: Want) -> str:
         profile = want.profile
+        checks = ["twins"] if profile.check_twins else []
         facts = [
             files.tree_key(want.subject.tree),
-            [profile.name, profile.size, profile.steps, profile.window, profile.val_tokens, profile.max_bytes],
+            [profile.name, profile.size, profile.steps, profile.window, profile.val_tokens, profile.max_bytes, *checks],
             want.seed,
             want.subject.repeat,
             self.header.data,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-from bench import clock, files, kernels, machine, sandbox
+from bench import clock, files, kernels, machine, sandbox, twins
 from bench.data import Dataset
 from bench.errors import RunFailed
 from bench.job import Cost, Job, Measurement, Progress
@@ -17,7 +17,7 @@ from bench.tokenizer import ByteCounts
 
 
 def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], None], stop: Event) -> Measurement:
-    """Train and score `job` in `folder`, which is made afresh.
+    """Train and score `job` in `folder`, which is made afresh; where the profile says so, compare its twins first.
 
     A training that stopped short of its steps is repeated once. Raises RunFailed with a stable reason, and Interrupted
     where `stop` was set from outside.
@@ -27,6 +27,10 @@ def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], No
     files.lay_out(job.tree, tree)
     trainer_home, server_home = folder / "trainer-home", folder / "server-home"
     try:
+        checks = {}
+        if job.profile.check_twins and twins.TWINS in job.tree:
+            show(Progress(phase="twins"))
+            checks["twins"] = _check_twins(job, data, folder, trainer_home, stop)
         account = _train(job, data, folder, trainer_home, show, stop)
         if account.steps < job.profile.steps:
             account = _train(job, data, folder, trainer_home, show, stop)
@@ -50,7 +54,7 @@ def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], No
     finally:
         for used in (folder / "out", trainer_home, server_home):
             files.remove(used)
-    return _measurement(job, account, scored, artifact, digest, clock.monotonic() - start)
+    return _measurement(job, checks, account, scored, artifact, digest, clock.monotonic() - start)
 
 
 def take_in(source: Path, target: Path, job: Job) -> tuple[Path, str]:
@@ -89,9 +93,28 @@ def _machine() -> str:
     return machine.fingerprint().model_dump_json()
 
 
+def _check_twins(job: Job, data: Dataset, folder: Path, home: Path, stop: Event) -> Cost:
+    """Compare the hand-written gradients with the plain ones under the run's settings, and say what that took."""
+    said = folder / "twins.jsonl"
+    try:
+        account = watch(_start("twins", job, data, folder, home), job.profile.limits, said, lambda word: None, stop)
+    except RunFailed as error:
+        raise RunFailed(error.reason, f"while its twins were compared: {error.detail}") from None
+    twins.judge(said.read_bytes())
+    return Cost(wall_s=account.wall_s, cpu_s=account.cpu_s)
+
+
 def _train(job: Job, data: Dataset, folder: Path, home: Path, show: Callable[[Progress], None], stop: Event) -> Account:
+    process = _start("train", job, data, folder, home)
+    return watch(process, job.profile.limits, folder / "progress.jsonl", show, stop)
+
+
+def _start(launcher: str, job: Job, data: Dataset, folder: Path, home: Path) -> Process:
+    """A process of the candidate's in a fresh RUN_DIR, with all that the contract says in its environment."""
     out, tree = files.fresh_folder(folder / "out"), folder / "tree"
-    command = sandbox.shut_in([*machine.launcher("train"), str(tree)], readable=[tree, data.train_dir], writable=folder)
+    command = sandbox.shut_in(
+        [*machine.launcher(launcher), str(tree)], readable=[tree, data.train_dir], writable=folder
+    )
     environment = machine.environment() | {
         "HOME": str(_furnish(job, home)),
         "TMPDIR": str(home),
@@ -103,8 +126,7 @@ def _train(job: Job, data: Dataset, folder: Path, home: Path, show: Callable[[Pr
         "MAX_WALLCLOCK_SECONDS": str(job.profile.max_wallclock_seconds),
         **job.knobs,
     }
-    process = Process(command, environment, out, folder / "stderr.txt")
-    return watch(process, job.profile.limits, folder / "progress.jsonl", show, stop)
+    return Process(command, environment, out, folder / "stderr.txt")
 
 
 def _text(data: Dataset) -> Text:
@@ -116,8 +138,10 @@ def _text(data: Dataset) -> Text:
     )
 
 
-def _measurement(job: Job, account: Account, scored: Score, artifact: Path, digest: str, wall_s: float) -> Measurement:
-    phases = account.phases | {"load": scored.load, "score": scored.cost}
+def _measurement(
+    job: Job, checks: dict[str, Cost], account: Account, scored: Score, artifact: Path, digest: str, wall_s: float
+) -> Measurement:
+    phases = checks | account.phases | {"load": scored.load, "score": scored.cost}
     worked = sum(phases[name].wall_s for name in ("compile", "train", "export") if name in phases)
     last_third = [loss for step, loss in account.losses.items() if step > job.profile.steps * 2 / 3]
     train = phases.get("train", Cost(wall_s=0.0, cpu_s=0.0))

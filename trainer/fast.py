@@ -151,7 +151,7 @@ def _attend_backward(
     strength = _strength(gain, channel).reshape(groups, share, 1, 1)
     grad_q, along = before(queries, grad_q, q, scale_q, strength)
     grad_k, _ = before(keys, grad_k, k, scale_k, mx.ones(1))
-    grad_gain = along.sum(axis=(0, 1, 2)).reshape(heads) / (LOG2_E * gain)
+    grad_gain = along.sum(axis=(0, 1, 2)).reshape(heads) / (LOG2_E * mx.where(gain == 0, 1, gain))
     grad_v = _unfolded(grad_v.reshape(batch, groups, blocks, 1, block, channel + 1)[..., :channel])
     return grad_q.reshape(q.shape), grad_k.reshape(k.shape), grad_v.reshape(v.shape), grad_gain, *no_grads
 

@@ -94,7 +94,8 @@ def causal_attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     """Softmax attention over the past and the present; q (batch, head, time, channel), k and v with fewer heads.
 
     On a CPU it is written out: a block of queries sees only the keys up to its end, and no maximum is subtracted,
-    which normalised queries and keys allow (|score| is at most gain · √channel; float32 holds 2^127).
+    which normalised queries and keys allow (|score| is at most gain · √channel; float32 holds 2^127, but not the square
+    of a sum that a quotient's gradient would take).
     """
     scale = 1 / math.sqrt(q.shape[-1])
     if on_gpu():
@@ -109,7 +110,7 @@ def causal_attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         queries = q[:, :, :, start:end].reshape(batch, groups, -1, channel)
         weights = exp2(queries @ k[:, :, :end].swapaxes(-1, -2)).reshape(batch, groups, -1, end - start, end)
         weights = (weights * past[start:end, :end]).reshape(batch, groups, -1, end)
-        mixed = (weights @ v[:, :, :end]) / weights.sum(axis=-1, keepdims=True)
+        mixed = (weights @ v[:, :, :end]) * exp2(-mx.log2(weights.sum(axis=-1, keepdims=True)))
         out.append(mixed.reshape(batch, heads, end - start, channel))
     return mx.concatenate(out, axis=2)
 

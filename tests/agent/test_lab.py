@@ -1,6 +1,7 @@
 """The lab: what is run, what serves again, and what is journalled in which order."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,14 @@ def test_what_the_number_depends_on_is_measured_afresh(tmp_path: Path, changes: 
         laboratory = lab(tmp_path / "j.jsonl", bench, opened)
         laboratory.run([CANDIDATE], laboratory.profile("breadth"), [1])
         assert len(bench.jobs) == expected
+
+
+def test_a_run_that_compared_its_twins_does_not_serve_for_one_that_did_not(tmp_path: Path) -> None:
+    bench = ScriptedBench(score)
+    laboratory = lab(tmp_path / "j.jsonl", bench)
+    for check_twins in (False, True, False):
+        laboratory.run([CANDIDATE], replace(laboratory.profile("smoke"), check_twins=check_twins), [1])
+    assert [job.profile.check_twins for job in bench.jobs] == [False, True]
 
 
 def test_a_crash_is_remembered_too(tmp_path: Path) -> None:

@@ -50,5 +50,5 @@ def test_every_profile_of_a_night_exists_in_both_lengths() -> None:
 
 def test_every_phase_was_timed_and_the_rest_is_small_beside_it(measured: tuple[Path, Measurement]) -> None:
     _, found = measured
-    assert {"setup", "compile", "train", "export", "load", "score"} <= found.phases.keys()
+    assert {"twins", "setup", "compile", "train", "export", "load", "score"} <= found.phases.keys()
     assert 0 < found.overhead_s < found.wall_s

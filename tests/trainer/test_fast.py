@@ -56,6 +56,18 @@ def test_attention_has_the_plain_value_and_gradients(
         assert_alike(our_slopes[2:3], slopes[2:3])
 
 
+def test_attention_keeps_its_gradients_where_sums_are_too_large_to_square() -> None:
+    q, k, v = (random(i, 1, 64, 2, 32) for i in range(3))
+    gain, above = mx.array([12.0, 0.0]), random(4, 1, 64, 64)
+    tables = model.rotary_tables(64, 32, 10000.0)
+    (_, ours), (_, plain) = (
+        mx.vjp(lambda *x, form=form: form(*x, *tables), [q, k, v, gain], [above])
+        for form in (fast.attention, model.attention)
+    )
+    assert_alike(ours[:3], plain[:3], 1e-4)
+    assert mx.isfinite(ours[3]).all()
+
+
 @pytest.mark.parametrize("cap", [8.0, 30.0, 80.0])
 @pytest.mark.parametrize(("batch", "time", "dim", "vocab"), [(2, 80, 32, 96), (1, 1, 3, 5), (3, 7, 10, 301)])
 def test_cross_entropy_has_the_plain_value_and_gradients(

@@ -70,12 +70,12 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=396_570, check_twins=True),
-        Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=456_009),
-        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=490_202),
-        Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=347_670, check_twins=True),
-        Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=409_582),
-        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=448_677),
+        Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=388_133, check_twins=True),
+        Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=451_063),
+        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=494_990),
+        Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=344_112, check_twins=True),
+        Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=403_529),
+        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=441_711),
     )
 }
 

@@ -5,16 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import machine
+from bench import kernels, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = os.cpu_count() or 1
 
 
-def environment(threads: int = 1, *, openblas: bool = True) -> dict[str, str]:
-    """The bench's own environment, with its matrix library loaded before MLX; or without, as MLX's wheel comes."""
+def environment(threads: int = 1, *, openblas: bool = True, tuned: bool = True) -> dict[str, str]:
+    """The bench's own environment, with its matrix library loaded before MLX; or without, as MLX's wheel comes.
+
+    Where it is not `tuned`, the compiler is the system's own and memory is glibc's affair, as for anybody.
+    """
     found = machine.environment(threads)
     library = found.pop("BLAS", None)
+    if not tuned:
+        found = {name: value for name, value in found.items() if not name.startswith("MALLOC_")}
+        found["PATH"] = kernels.SYSTEM_PATH
     return found | ({"LD_PRELOAD": library} if library and openblas else {})
 
 
@@ -40,5 +46,6 @@ def provenance() -> dict[str, str]:
         "python": sys.version.split()[0],
         "mlx": seen.mlx,
         "blas": seen.blas,
+        "compiler": seen.compiler,
         "device": seen.device,
     }

@@ -123,9 +123,12 @@ def compare(path: Path, size: str) -> list[Timing]:
 
 
 def measure(form: Form, path: Path, size: str, kernels: str) -> list[dict[str, float]]:
-    """The steps of one form in one round; what MLX compiles is kept in the folder `kernels`."""
+    """The steps of one form in one round; what MLX compiles for a form is kept below `kernels`."""
     config = read_config({"TRAIN_BATCH_TOKENS": str(TOKENS)}, size)
-    environment = child.environment(form.threads, openblas=form.kind != "shipped") | {"TMPDIR": kernels}
+    own = Path(kernels, form.kind)
+    own.mkdir(exist_ok=True)
+    environment = child.environment(form.threads, openblas=form.kind != "shipped", tuned=form.kind == "ours")
+    environment["TMPDIR"] = str(own)
     settings = reference.environment(path, config, iterations=100)
     words = (form.kind, size, str(STEPS_A_ROUND[size]), str(SLOW_S))
     print(f"{form.label}, BLAS threads: {form.threads}", file=sys.stderr, flush=True)

@@ -69,7 +69,7 @@ def compare(job: Job, data: Dataset, path: Path) -> dict[str, float]:
             artifact = slots.folder_of(job) / "artifact.bin"
         print(f"bench: {ours.phases['score'].wall_s:.2f} s", file=sys.stderr, flush=True)
         settings = reference.environment(path, read_config({}, PROFILE.size), iterations=PROFILE.steps)
-        environment = child.environment(child.CORES, openblas=False) | settings | {"TMPDIR": folder}
+        environment = child.environment(child.CORES, openblas=False, tuned=False) | settings | {"TMPDIR": folder}
         words = (str(artifact), str(data.root), str(TOKENS))
         theirs = json.loads(child.run("scripts.time_evaluation", *words, environment=environment))
         print(f"reference: {theirs['seconds']:.2f} s", file=sys.stderr, flush=True)

@@ -59,9 +59,12 @@ def main() -> None:
 
 
 def losses(form: str, recipe: dict[str, Any], steps: int, settings: dict[str, str]) -> list[float]:
-    """The losses of the first `steps` steps of a recipe, from a process of its own with one BLAS thread."""
+    """The losses of the first `steps` steps of a recipe, from a process of its own with one BLAS thread.
+
+    Operation by operation: what is compared is the arithmetic of the two, and not what a compiler makes of it.
+    """
     text = json.dumps(recipe)
-    environment = child.environment() | settings
+    environment = child.environment() | {"MLX_DISABLE_COMPILE": "1"} | settings
     found: list[float] = json.loads(child.run("scripts.losses", form, str(steps), environment=environment, text=text))
     return found
 

@@ -40,8 +40,6 @@ check: $(READY)
 	$(RUN) ruff check .
 	$(RUN) mypy
 
-SIZES ?= tiny small golf
-
 bench-trainer: $(READY)
 	$(RUN) python scripts/bench_trainer.py $(SIZES)
 

@@ -23,6 +23,7 @@ import psutil
 from agent.cli_bench import working_tree
 from bench import files, kernels, machine
 from bench.data import open_dataset
+from bench.errors import NightshiftError
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_GROWTH, MOST_SLOWING = 1.02, 1.10
@@ -49,10 +50,13 @@ def main() -> None:
     found = machine.fingerprint()
     print(f"{found.processor}; MLX {found.mlx}; {found.blas}; {found.compiler}; {asked.size}, seed 1", flush=True)
     sights = []
-    for sight in watch(asked.size, asked.steps, asked.minutes, asked.tokens):
-        sights.append(sight)
-        if sys.stderr.isatty():
-            print(f"\rstep {sight.step:,}, {sight.resident / 1e6:,.0f} MB", end="", file=sys.stderr)
+    try:
+        for sight in watch(asked.size, asked.steps, asked.minutes, asked.tokens):
+            sights.append(sight)
+            if sys.stderr.isatty():
+                print(f"\rstep {sight.step:,}, {sight.resident / 1e6:,.0f} MB", end="", file=sys.stderr)
+    except NightshiftError as error:
+        sys.exit(str(error))
     if len(sights) < 2 * PARTS:
         sys.exit("too few lines of progress to judge by: ask for more steps or minutes")
     sys.exit(judge(sights))

@@ -14,7 +14,7 @@ CAP_RATIO = 1.02
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run is killed. Seconds of wall clock; bytes of output."""
+    """When a run is killed: seconds of wall clock, bytes, counts."""
 
     setup_s: float = 60.0
     compile_s: float = 180.0
@@ -26,6 +26,13 @@ class Limits:
     stall_s: float = 90.0
     """The longest silence within a phase."""
     output_bytes: int = 1 << 20
+    memory_bytes: int = 8 << 30
+    """Resident memory of all processes of a run together, and the data of each."""
+    processes: int = 32
+    """A compiler takes six."""
+    disk_bytes: int = 1 << 30
+    """What a run's folders may hold together; no file may be larger."""
+    disk_files: int = 10_000
 
     def of(self, phase: str) -> float:
         """The limit of one of the trainer's phases, in seconds."""

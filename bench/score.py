@@ -17,11 +17,14 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import clock, machine, sandbox
+from bench import clock, machine
 from bench.errors import Interrupted, RunFailed
 from bench.job import Cost
 from bench.launch_serve import ANSWER, QUESTION
-from bench.supervise import TICK_S, Process
+from bench.process import Process, Pulse
+from bench.profiles import Limits
+from bench.sandbox import View
+from bench.supervise import TICK_S
 from bench.tokenizer import ByteCounts
 
 WINDOWS_A_QUESTION = 16
@@ -83,19 +86,18 @@ def nats(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.
 
 
 def score(
-    tree: Path, artifact: Path, text: Text, *, home: Path, length: int, targets: int, limit_s: float, stop: Event
+    tree: Path, artifact: Path, text: Text, *, home: Path, length: int, targets: int, limits: Limits, stop: Event
 ) -> Score:
     """Load `artifact` with the code in `tree` in a process of its own, at home in `home`, and score it on `text`.
 
     Raises RunFailed (`cannot_load`, `bad_logits`, `not_finite`, `over_time`) and Interrupted.
     """
-    command = sandbox.shut_in(
-        [*machine.launcher("serve"), str(tree), str(artifact)], readable=[tree, artifact], writable=artifact.parent
-    )
+    command = [*machine.launcher("serve"), str(tree), str(artifact)]
     environment = machine.environment() | {"HOME": str(home), "TMPDIR": str(home)}
-    process = Process(command, environment, artifact.parent, artifact.with_name("serve-stderr.txt"))
+    view = View([tree, artifact, *machine.tools()], [home])
+    process = Process(command, environment, home, artifact.with_name("serve-stderr.txt"), view, limits)
     try:
-        return _conversation(_Line(process, limit_s, stop), text, length, targets)
+        return _conversation(_Line(process, limits.score_s, stop), text, length, targets)
     finally:
         process.end()
 
@@ -112,6 +114,7 @@ class _Line:
         self.questions, self.answers = process.popen.stdin, process.popen.stdout
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.answers, selectors.EVENT_READ)
+        self.pulse = Pulse()
 
     def ask(self, tokens: Tokens) -> None:
         try:
@@ -130,6 +133,8 @@ class _Line:
         while view:
             if self.stop.is_set():
                 raise Interrupted("stopped while an artifact was being scored")
+            self.pulse.beat()
+            self.process.look()
             if clock.monotonic() > self.deadline:
                 raise RunFailed("over_time", f"phase score took more than its {self.limit_s:.0f} s; killed")
             if not self.selector.select(TICK_S):

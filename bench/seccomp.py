@@ -9,8 +9,8 @@ import errno
 import platform
 import struct
 
-X86_64, AARCH64 = 0xC000003E, 0xC00000B7
-"""AUDIT_ARCH_… of linux/audit.h."""
+ARCHITECTURES = 0xC000003E, 0xC00000B7
+"""AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 of linux/audit.h."""
 
 REFUSED = {
     "socket": (41, 198),
@@ -39,15 +39,19 @@ LOAD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 
 
+def column() -> int | None:
+    """Which of the two numbers holds on this processor; None where neither does."""
+    return {"x86_64": 0, "aarch64": 1}.get(platform.machine())
+
+
 def program() -> bytes | None:
     """The filter for this processor; None for one that is not known."""
-    try:
-        column, architecture = {"x86_64": (0, X86_64), "aarch64": (1, AARCH64)}[platform.machine()]
-    except KeyError:
+    which = column()
+    if which is None:
         return None
-    numbers = [both[column] for both in REFUSED.values()]
+    numbers = [both[which] for both in REFUSED.values()]
     # The last two steps are ALLOW and REFUSE; a jump counts the steps it leaves out.
-    steps = [(LOAD, 0, 0, ARCHITECTURE), (JUMP_EQUAL, 0, len(numbers) + 3, architecture), (LOAD, 0, 0, NUMBER)]
+    steps = [(LOAD, 0, 0, ARCHITECTURE), (JUMP_EQUAL, 0, len(numbers) + 3, ARCHITECTURES[which]), (LOAD, 0, 0, NUMBER)]
     steps.append((JUMP_AT_LEAST, len(numbers) + 1, 0, X32_BIT))
     steps += [(JUMP_EQUAL, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
     steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]

@@ -2,8 +2,8 @@
 
 Probes are ordinary-looking questions among the ordinary ones, at random places that the bench draws. Each row of one is
 a window that is scored as well, in another row and other company, and most rows have their end replaced by other real
-text. An audit asks a fresh process for the same targets from prefixes that end where the answer begins. Compared is what
-is scored and nothing else, the surprise of each true target in nats: what does not show in it gains nothing.
+text. An audit asks a fresh process for the same targets from prefixes that end where the answer begins. Compared is
+what is scored and nothing else, the surprise of each true target in nats: what does not show in it gains nothing.
 
 What is random comes from the generator that is passed in, and nothing here talks to a process.
 """

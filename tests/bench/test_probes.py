@@ -160,6 +160,14 @@ def test_most_rows_have_their_end_replaced_by_other_text_of_the_split(text: Stre
         assert np.array_equal(row.targets, own[1:])
 
 
+def test_a_replaced_end_begins_with_another_token_however_dull_the_text(tmp_path: Path) -> None:
+    ids = (np.random.default_rng(5).random(40_000) < 0.1).astype(np.uint16)
+    write_shard(tmp_path / "dull.bin", ids)
+    rows = [row for probe in drawn(Stream([(tmp_path / "dull.bin", len(ids))]), 1) for row in probe.rows]
+    assert all(row.own == 256 or row.tokens[row.own] != row.targets[row.own - 1] for row in rows)
+    assert sum(row.own < 256 for row in rows) > len(rows) / 2
+
+
 def test_cuts_lie_everywhere_from_near_the_start_to_near_the_end(text: Stream) -> None:
     cuts = sorted(row.own for probe in drawn(text, 1) for row in probe.rows if row.own < 256)
     assert cuts[0] <= 12

@@ -55,7 +55,7 @@ class Score:
     cost: Cost
     peak_memory_bytes: int
     prefixes: tuple[Prefixes, ...]
-    """What an audit would ask, drawn before anything was scored."""
+    """What an audit would ask wherever it is not led by the score, drawn before anything was scored."""
     record: Record
 
     @property
@@ -101,7 +101,7 @@ def score(
     rng = np.random.default_rng(secrets.randbits(128))
     drawn = probes.draw_probes(rng, text.tokens, ruler)
     prefixes = probes.draw_prefixes(rng, text.tokens, ruler)
-    record = probes.Record(drawn, prefixes)
+    record = probes.Record(text.tokens, ruler, drawn, prefixes)
     with _serving(tree, artifact, text, home, limit_s, stop) as line:
         return _conversation(line, text, ruler, drawn, prefixes, record)
 
@@ -113,14 +113,14 @@ def audit(tree: Path, artifact: Path, text: Text, scored: Score, *, home: Path, 
     """
     with _serving(tree, artifact, text, home, limit_s, stop) as line:
         line.loaded()
-        heard = []
-        for question in scored.prefixes:
+        questions, heard = probes.audit_questions(text.tokens, scored.prefixes, scored.record), []
+        for question in questions:
             rows, length = question.tokens.shape
             line.ask(question.tokens)
             logits, _ = line.answer(rows, length)
             heard.append(nats(logits[length - 1 :: length], question.targets))
         line.hang_up()
-        probes.judge_prefixes(scored.prefixes, scored.record, heard, _tolerance())
+        probes.judge_prefixes(questions, scored.record, heard, _tolerance())
         return _cost(line.process)
 
 
@@ -164,12 +164,14 @@ def _conversation(
         flat = asked.expected.reshape(-1)
         counted = np.flatnonzero((flat >= 0) & (flat != text.document_start))
         wanted = flat[counted].astype(np.int64)
-        bits += float(nats(logits[counted], wanted).sum()) / math.log(2)
+        surprise = nats(logits[counted], wanted)
+        bits += float(surprise.sum()) / math.log(2)
         size += int(text.counts.byte_counts(asked.inputs.reshape(-1)[counted], wanted).sum())
         scored += len(counted)
         forward_s += seconds
         part = record.within(asked.start, asked.start + len(flat))
         again = record.positions[part] - asked.start
+        record.suspect(asked.start + counted, wanted, surprise)
         record.nats[part] = nats(logits[again], flat[again].astype(np.int64))
     line.hang_up()
     if size == 0:

@@ -73,6 +73,12 @@ for row, logits in zip(ids, out):
     for at in range(len(row) - 1):
         logits[at, memory.setdefault(row[: at + 1].tobytes(), int(row[at + 1]))] = SURE
 """
+SELDOM = """
+for row, logits in zip(ids, out):
+    for at in range(len(row) - 1):
+        if (known := memory.setdefault(row[: at + 1].tobytes(), int(row[at + 1]))) in RARE:
+            logits[at, known] = SURE
+"""
 
 
 def run(trick: str, data: Dataset, folder: Path, profile: Profile = AUDITED) -> Measurement:
@@ -113,6 +119,14 @@ def test_a_model_that_remembers_how_it_cheated_is_caught_by_the_audit_and_by_not
 ) -> None:
     assert run(CAREFUL, small_data, tmp_path, QUICK).val_bpb < 0.5 * run("pass", small_data, tmp_path, QUICK).val_bpb
     assert refused(CAREFUL, small_data, tmp_path) == "prefix_mismatch"
+
+
+def test_a_look_ahead_at_the_rarest_tokens_only_is_what_the_audit_looks_for(
+    small_data: Dataset, tmp_path: Path
+) -> None:
+    long = replace(AUDITED, val_tokens=20_000)
+    once = np.flatnonzero(np.bincount(small_data.tokens("val")) == 1)[:12].tolist()
+    assert refused(SELDOM.replace("RARE", str(once)), small_data, tmp_path, long) == "prefix_mismatch"
 
 
 def test_what_the_scoring_process_leaves_behind_does_not_reach_the_audit(small_data: Dataset, tmp_path: Path) -> None:
@@ -207,7 +221,7 @@ def test_no_answer_that_an_audit_asks_for_stands_in_what_it_has_shown(text: Stre
 
 def test_a_difference_within_the_tolerance_is_no_cheat_and_one_above_it_is(text: Stream) -> None:
     rows = drawn(text, 1)
-    record = probes.Record(rows, [])
+    record = probes.Record(text, RULER, rows, [])
     record.nats[:] = 5.0
     for shift, caught in ((9e-4, False), (2e-3, True), (-2e-3, True)):
         heard = [np.full((16, 256), 5.0 + shift) for _ in rows]
@@ -220,13 +234,13 @@ def test_a_difference_within_the_tolerance_is_no_cheat_and_one_above_it_is(text:
 
 def test_on_a_gpu_many_small_gains_are_a_cheat_and_small_differences_both_ways_are_none(text: Stream) -> None:
     rows = drawn(text, 1)
-    record = probes.Record(rows, [])
+    record = probes.Record(text, RULER, rows, [])
     record.nats[:] = 5.0
     both_ways = [np.where(np.arange(256) % 2, 5.2, 4.8) * np.ones((16, 1)) for _ in rows]
     with pytest.raises(RunFailed, match="on average"):
         probes.judge_probes(rows, record, [np.full((16, 256), 5.02) for _ in rows], probes.GPU)
     whole_only = [replace(probe, rows=tuple(replace(row, own=256) for row in probe.rows)) for probe in rows]
-    record = probes.Record(whole_only, [])
+    record = probes.Record(text, RULER, whole_only, [])
     record.nats[:] = 5.0
     probes.judge_probes(whole_only, record, both_ways, probes.GPU)
 
@@ -237,5 +251,5 @@ def test_what_is_drawn_does_not_grow_with_the_text(tmp_path: Path) -> None:
     text = Stream([(tmp_path / "sparse.bin", 10**10)])
     ruler = replace(RULER, targets=10**10 - 1)
     asked = probes.draw_prefixes(np.random.default_rng(1), text, ruler)
-    record = probes.Record(probes.draw_probes(np.random.default_rng(1), text, ruler), asked)
+    record = probes.Record(text, ruler, probes.draw_probes(np.random.default_rng(1), text, ruler), asked)
     assert len(record.positions) < 20_000

@@ -65,8 +65,8 @@ def test_an_honest_server_is_heard_to_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("say(1, 0, 0)", "cannot_load"),
-        ("say(-1, -1, -1)", "cannot_load"),
+        ("say(1, 0, 0)\nwhile hear():\n    say(*right)\n    os.write(1, body)", "cannot_load"),
+        ("say(-1, -1, -1); time.sleep(60)", "cannot_load"),
         ("", "cannot_load"),
         ("os.write(1, b'half a')", "cannot_load"),
         ("sys.exit('the artifact is bent')", "cannot_load"),

@@ -210,13 +210,30 @@ def test_an_audit_asks_from_one_token_to_the_whole_window_shortest_first(text: S
 
 def test_no_answer_that_an_audit_asks_for_stands_in_what_it_has_shown(text: Stream) -> None:
     for seed in range(20):
+        drawn_before = probes.draw_prefixes(np.random.default_rng(seed), text, RULER)
+        record = probes.Record(text, RULER, [], drawn_before)
+        positions = np.random.default_rng(seed).permutation(RULER.targets)
+        record.suspect(positions, text[1:][positions].astype(np.int64), np.zeros(len(positions)))
+        questions = probes.audit_questions(text, drawn_before, record)
+        assert len(questions) == len(drawn_before) + probes.SUSPECTS
         shown: set[int] = set()
-        for question in probes.draw_prefixes(np.random.default_rng(seed), text, RULER):
+        for question in questions:
             length = question.tokens.shape[1]
-            for row, last in zip(question.tokens, question.last.tolist(), strict=True):
+            for row, last, target in zip(question.tokens, question.last.tolist(), question.targets, strict=True):
                 assert np.array_equal(row, text[last + 1 - length : last + 1])
+                assert target == text[last + 1 : last + 2][0]
                 shown |= set(range(last + 1 - length, last + 1))
             assert not shown & {last + 1 for last in question.last.tolist()}
+
+
+def test_the_suspects_are_the_targets_foreseen_best_for_their_rarity(text: Stream) -> None:
+    record = probes.Record(text, RULER, [], probes.draw_prefixes(np.random.default_rng(1), text, RULER))
+    window = 256 * (100 + record.parity)
+    positions = np.arange(window, window + 256)
+    nats = np.full(256, 5.0)
+    nats[[7, 70]] = 0.1
+    record.suspect(positions, text[window + 1 : window + 257].astype(np.int64), nats)
+    assert {position for _, position, _, _ in record.suspects[:2]} == {window + 7, window + 70}
 
 
 def test_a_difference_within_the_tolerance_is_no_cheat_and_one_above_it_is(text: Stream) -> None:

@@ -14,7 +14,7 @@ from bench.errors import Paused, RunFailed
 from bench.job import Cost, Job, Measurement, Progress
 from bench.process import Process
 from bench.sandbox import View
-from bench.score import Score, Text, score
+from bench.score import Score, Text, audit, score
 from bench.supervise import Account, watch
 from bench.tokenizer import ByteCounts
 
@@ -37,7 +37,7 @@ def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], N
     start = clock.monotonic()
     tree = files.fresh_folder(folder) / "tree"
     files.lay_out(job.tree, tree)
-    trainer_home, server_home = folder / "trainer-home", folder / "server-home"
+    trainer_home, server_home, audit_home = (folder / f"{name}-home" for name in ("trainer", "server", "audit"))
     try:
         checks = {}
         if job.profile.check_twins and twins.TWINS in job.tree:
@@ -51,20 +51,25 @@ def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], N
         artifact, digest = take_in(folder / "out" / "artifact.bin", folder / "artifact.bin", job)
         show(Progress(phase="score"))
         profile = job.profile
+        text = _text(data)
         scored = score(
             tree,
             artifact,
-            _text(data),
+            text,
             home=_furnish(job, server_home),
             length=profile.window,
             targets=profile.val_tokens,
             limits=profile.limits,
             stop=stop,
         )
-        for home in (trainer_home, server_home):
+        if profile.audit:
+            show(Progress(phase="audit"))
+            home = _furnish(job, audit_home)
+            checks["audit"] = audit(tree, artifact, text, scored, home=home, limits=profile.limits, stop=stop)
+        for home in (trainer_home, server_home, audit_home):
             kernels.keep(files.tree_key(job.tree), _machine(), home)
     finally:
-        for used in (folder / "out", trainer_home, server_home):
+        for used in (folder / "out", trainer_home, server_home, audit_home):
             files.remove(used)
     return _measurement(job, checks, account, scored, artifact, digest, clock.monotonic() - start)
 
@@ -144,7 +149,7 @@ def _start(launcher: str, job: Job, data: Dataset, folder: Path, home: Path) -> 
 
 def _text(data: Dataset) -> Text:
     return Text(
-        tokens=data.tokens("val"),
+        tokens=data.stream("val"),
         counts=ByteCounts.load(data.tokenizer),
         document_start=data.document_start,
         vocab_size=data.vocab_size,

@@ -21,6 +21,8 @@ from bench.profiles import Limits
 from bench.sandbox import View
 
 MARK = "NIGHTSHIFT_RUN"
+TICK_S = 0.2
+"""How long a wait for a process lasts before its limits are looked at."""
 LOOK_S = 1.0
 DEATH_S = 5.0
 STILL_S = 10.0

@@ -62,6 +62,8 @@ class Profile:
     limits: Limits = Limits()
     check_twins: bool = False
     """Whether a run begins with a comparison of the trainer's hand-written gradients with the plain ones."""
+    audit: bool = False
+    """Whether a run ends with a fresh process that must give the same answers from prefixes alone, as a keep needs."""
 
     @property
     def max_bytes(self) -> int:
@@ -79,10 +81,10 @@ PROFILES = {
     for profile in (
         Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=388_133, check_twins=True),
         Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=451_063),
-        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=494_990),
+        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=494_990, audit=True),
         Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=344_112, check_twins=True),
         Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=403_529),
-        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=441_711),
+        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=441_711, audit=True),
     )
 }
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bench import clock
 from bench.errors import Interrupted, RunFailed
 from bench.job import Cost, Progress
-from bench.process import Process, Pulse
+from bench.process import TICK_S, Process, Pulse
 from bench.profiles import Limits
 
 COMPLAINTS = {
@@ -29,7 +29,6 @@ COMPLAINTS = {
 }
 """The last words of those that met a limit of the kernel's: Python's, C++'s, NumPy's and MLX's."""
 PHASES = ("setup", "compile", "train", "export")
-TICK_S = 0.2
 
 
 @dataclass

@@ -26,7 +26,7 @@ PREFIX_LENGTHS = 6
 MOST_PREFIXES = 256
 """Rows of an audit's question, where prefixes are short."""
 SUSPECTS = 16
-RARITY_TOKENS = 1 << 20
+RARITY_TOKENS = 1 << 18
 """How much of a text says which of its tokens are rare."""
 
 Ids = NDArray[np.int32]

@@ -23,11 +23,10 @@ from pydantic import ValidationError
 
 from bench import clock
 from bench.errors import Interrupted, RunFailed
-from bench.job import Cost, Progress
+from bench.job import PHASES, Cost, Progress
 from bench.profiles import Limits
 
 MARK = "NIGHTSHIFT_RUN"
-PHASES = ("setup", "compile", "train", "export")
 TICK_S = 0.2
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 

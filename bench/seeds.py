@@ -58,8 +58,7 @@ def read(files: Iterable[tuple[ast.Module, Names]]) -> Takes:
 
 def findings(module: ast.Module, names: Names, takes: Takes) -> Iterator[Finding]:
     """Every `fixed_seed` of a file."""
-    origins = _Origins(module, names)
-    for node in ast.walk(module):
+    for node, scope in list(_Scope(names).walk(module)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             source = node.module if isinstance(node, ast.ImportFrom) else None
             for alias in node.names:
@@ -68,14 +67,14 @@ def findings(module: ast.Module, names: Names, takes: Takes) -> Iterator[Finding
         elif isinstance(node, ast.Attribute | ast.Name) and dotted(node, names) in MACHINE:
             yield _finding(f"{ast.unparse(node)} draws from the machine", node.lineno)
         elif isinstance(node, ast.Call):
-            yield from _call(node, dotted(node.func, names) or "", origins, takes)
+            yield from _call(node, dotted(node.func, names) or "", scope, takes)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Attribute) and target.attr in SEEDS and not origins.from_seed(node.value):
+                if isinstance(target, ast.Attribute) and target.attr in SEEDS and not scope.from_seed(node.value):
                     yield _finding(f"{ast.unparse(node)[:80]} is a fixed seed", node.lineno)
 
 
-def _call(node: ast.Call, path: str, origins: "_Origins", takes: Takes) -> Iterator[Finding]:
+def _call(node: ast.Call, path: str, scope: "_Scope", takes: Takes) -> Iterator[Finding]:
     said = ast.unparse(node)[:80]
     given: Sequence[ast.expr] = [word.value for word in node.keywords if word.arg in SEEDS]
     name = path.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
@@ -91,36 +90,44 @@ def _call(node: ast.Call, path: str, origins: "_Origins", takes: Takes) -> Itera
         given = node.args[place : place + 1]
         if not given and has_default:
             yield _finding(f"{said} leaves the seed at its default", node.lineno)
-    if given and not any(origins.from_seed(one) for one in given):
+    if given and not any(scope.from_seed(one) for one in given):
         yield _finding(f"{said} has a fixed seed", node.lineno)
     shared, _, drawn = path.rpartition(".")
     if shared in SHARED and path not in GENERATORS and drawn not in NEEDS_NO_SEED and shared not in takes.seeded:
         yield _finding(f"{said} draws from a generator that nothing seeds", node.lineno)
 
 
-class _Origins:
-    """Where the values of a file's names come from."""
+class _Scope:
+    """Where the values of the names of a function, or of a file's top level, come from."""
 
-    def __init__(self, module: ast.Module, names: Names) -> None:
-        self.names = names
+    def __init__(self, names: Names, outer: "_Scope | None" = None) -> None:
+        self.names, self.outer = names, outer
         self.assigned: dict[str, list[ast.expr]] = defaultdict(list)
-        self.parameters = {node.arg for node in ast.walk(module) if isinstance(node, ast.arg)}
-        for node in ast.walk(module):
-            match node:
+        self.parameters: set[str] = set()
+
+    def walk(self, node: ast.AST) -> Iterator[tuple[ast.AST, "_Scope"]]:
+        """Every node below `node` with its scope, whose names are all known once the last one was given."""
+        for child in ast.iter_child_nodes(node):
+            within = _Scope(self.names, self) if isinstance(child, ast.FunctionDef | ast.Lambda) else self
+            match child:
+                case ast.arg(arg=name):
+                    self.parameters.add(name)
                 case ast.Assign(targets=targets, value=value):
-                    pairs = [(target, value) for target in targets]
+                    for target in targets:
+                        self._bind(target, value)
                 case ast.AnnAssign(target=target, value=ast.expr() as value):
-                    pairs = [(target, value)]
+                    self._bind(target, value)
                 case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
-                    pairs = [(target, value)]
+                    self._bind(target, value)
                 case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
-                    pairs = [(target, value)]
-                case _:
-                    continue
-            for target, value in pairs:
-                for one in ast.walk(target):
-                    if isinstance(one, ast.Name):
-                        self.assigned[one.id].append(value)
+                    self._bind(target, value)
+            yield child, within
+            yield from within.walk(child)
+
+    def _bind(self, target: ast.expr, value: ast.expr) -> None:
+        for one in ast.walk(target):
+            if isinstance(one, ast.Name):
+                self.assigned[one.id].append(value)
 
     def from_seed(self, node: ast.AST, within: frozenset[str] = frozenset()) -> bool:
         """Whether some part of an expression can come from the run's seed."""
@@ -136,13 +143,15 @@ class _Origins:
             case ast.Attribute(attr=name) if _says_seed(name):
                 return True
             case ast.Name(id=name):
-                if name in within:
-                    return False
-                values = self.assigned.get(name, [])
-                if any(self.from_seed(value, within | {name}) for value in values):
-                    return True
-                return _says_seed(name) and (name in self.parameters or not values)
+                return name not in within and self._name(name, within | {name})
         return any(self.from_seed(child, within) for child in ast.iter_child_nodes(node))
+
+    def _name(self, name: str, within: frozenset[str]) -> bool:
+        if name not in self.assigned and name not in self.parameters:
+            return self.outer._name(name, within) if self.outer else _says_seed(name)
+        if any(self.from_seed(value, within) for value in self.assigned.get(name, [])):
+            return True
+        return name in self.parameters and _says_seed(name)
 
 
 def _says_seed(name: str) -> bool:

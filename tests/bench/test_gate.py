@@ -264,7 +264,7 @@ DERIVED = [
     "def f(seed):\n    return mx.random.key((seed << 32) | zlib.crc32(b'noise'))",
     "def f(seed):\n    keys = [mx.random.key(seed + i) for i in range(4)]",
     "import os\nnp.random.default_rng(int(os.environ['SEED']) + 1)",
-    "def f(run):\n    mine = run.seed + 1\n    g = np.random.default_rng(mine)\n    np.random.default_rng(g.integers(9))",
+    "def f(run):\n    n = run.seed + 1\n    g = np.random.default_rng(n)\n    np.random.default_rng(g.integers(9))",
     "def f(run, step):\n    return mx.random.key(run.seed * 1000 + step)",
     "def f(key):\n    return mx.random.normal((3,), key=mx.random.split(key)[0])",
     "from trainer.model import new_model\nnew_model(config, run.seed)",

@@ -23,9 +23,9 @@ MACHINE = ("os.getrandom", "os.urandom", "random.SystemRandom", "secrets", "uuid
 SHARED = ("random", "numpy.random")
 """Modules with a generator of their own, which draws from the machine until their `seed` is called."""
 NEEDS_NO_SEED = frozenset(("BitGenerator", "Generator"))
-SEEDS = frozenset(("seed", "rng_seed", "random_seed", "entropy"))
+SEEDS = frozenset(("seed", "rng_seed", "random_seed"))
 """Parameters that take a seed, whatever function they belong to."""
-WORDS = ("seed", "rng", "key", "random", "generator", "entropy")
+WORDS = ("seed", "rng", "key", "random", "generator")
 """A name with one of these in it is taken to carry the run's seed, unless the file says otherwise."""
 ADVICE = "derive it from the run's seed (SEED), and let its name say `seed`"
 
@@ -46,14 +46,21 @@ def read(files: Iterable[tuple[ast.Module, Names]]) -> Takes:
     seeded: set[str] = set()
     for module, names in files:
         for node in ast.walk(module):
-            if isinstance(node, ast.FunctionDef):
-                words = [one.arg for one in (*node.args.posonlyargs, *node.args.args) if one.arg not in ("self", "cls")]
-                with_default = words[len(words) - len(node.args.defaults) :] if node.args.defaults else []
-                for word in SEEDS.intersection(words):
-                    places[node.name] = words.index(word), word in with_default
+            if isinstance(node, ast.ClassDef):
+                for one in node.body:
+                    if isinstance(one, ast.FunctionDef) and one.name == "__init__" and (found := _place(one)):
+                        places[node.name] = found
+            elif isinstance(node, ast.FunctionDef) and node.name != "__init__" and (found := _place(node)):
+                places[node.name] = found
             elif isinstance(node, ast.Call):
                 seeded |= {shared for shared in SHARED if dotted(node.func, names) == f"{shared}.seed"}
     return Takes(places, frozenset(seeded))
+
+
+def _place(function: ast.FunctionDef) -> tuple[int, bool] | None:
+    words = [one.arg for one in (*function.args.posonlyargs, *function.args.args) if one.arg not in ("self", "cls")]
+    place = next((place for place, word in enumerate(words) if word in SEEDS), None)
+    return None if place is None else (place, len(words) - place <= len(function.args.defaults))
 
 
 def findings(module: ast.Module, names: Names, takes: Takes) -> Iterator[Finding]:
@@ -85,7 +92,7 @@ def _call(node: ast.Call, path: str, scope: "_Scope", takes: Takes) -> Iterator[
         if not given or (isinstance(given[0], ast.Constant) and given[0].value is None):
             yield _finding(f"{said} draws from the machine", node.lineno)
             return
-    elif not given and name in takes.places and not unclear:
+    elif not given and name in takes.places and not unclear and (not path or path.startswith("trainer.")):
         place, has_default = takes.places[name]
         given = node.args[place : place + 1]
         if not given and has_default:

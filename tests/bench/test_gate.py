@@ -258,6 +258,7 @@ FIXED = [
     "from trainer.data import batches\nbatches(shards, 1, 2, 3, seed=5)",
     "run = replace(run, seed=7)",
     "def draw(seed=7):\n    return mx.random.key(seed)\ndraw()",
+    "class Noise:\n    def __init__(self, width, seed=7):\n        self.key = mx.random.key(seed)\nNoise(3)",
 ]
 DERIVED = [
     "mx.random.seed(run.seed)",
@@ -271,6 +272,9 @@ DERIVED = [
     "def f(seed):\n    random.seed(seed)\n    random.shuffle([1, 2])",
     "def f(seed):\n    np.random.Generator(np.random.PCG64(seed)).permutation(10)",
     "def draw(seed=7):\n    return mx.random.key(seed)\ndraw(run.seed)",
+    "class Noise:\n    def __init__(self, width, seed=7):\n        super().__init__()\nNoise(3, run.seed)",
+    "def load(path, seed=7):\n    return np.load(path)",
+    "def bits(entropy):\n    return entropy / 8\nbits(3.0)",
     "mx.random.normal((3, 3))",
 ]
 HEAD = "import random, time, zlib\nimport mlx.core as mx\nimport numpy as np\n"

@@ -125,8 +125,9 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
     Raises ProposalError, before any compute is spent, for what does not apply, is refused by its text alone, changes
     nothing, or was tried already.
     """
-    changed = without_stale(this.champion.tree, proposal.apply(this.proposal, this.champion.tree, size))
-    gate.check(changed, this.champion.tree)
+    proposed = proposal.apply(this.proposal, this.champion.tree, size)
+    gate.check(proposed, this.champion.tree)
+    changed = without_stale(this.champion.tree, proposed)
     in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
     syntax = tree.syntax_key(changed)
     if syntax == tree.syntax_key(this.champion.tree):

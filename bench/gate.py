@@ -8,7 +8,7 @@ cheat; the sandbox and the judge are what stop one.
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from bench import reach, seeds
 from bench.errors import ProposalError
@@ -28,6 +28,9 @@ numbers or twenty lines of text. The longest statement of the shipped trainer ha
 MOST_LITERALS = 8_000
 """The same for a candidate as a whole: the shipped trainer, all of it, has 5,575."""
 
+DEEPEST = 200
+"""Levels of a syntax tree: what is nested deeper is no trainer, and could overrun whoever reads it."""
+
 
 def check(tree: Tree, parent: Tree) -> None:
     """Refuse a candidate, `tree`, made from the champion, `parent`, for what its text shows.
@@ -38,12 +41,9 @@ def check(tree: Tree, parent: Tree) -> None:
     changed = {path: content for path, content in tree.items() if parent.get(path) != content}
     _check_files(changed, tree)
     _check_size(changed, parent)
-    try:
-        before, after = _parse_all(parent, strict=False), _parse_all(tree, strict=True)
-        _check_literals(changed, before, after)
-        _check_findings(changed, before, after)
-    except RecursionError:
-        raise ProposalError("does_not_parse", "its expressions are nested too deeply to be read; split them") from None
+    before, after = _parse_all(parent, must=()), _parse_all(tree, must=changed)
+    _check_literals(changed, before, after)
+    _check_findings(changed, before, after)
 
 
 def _check_files(changed: Tree, tree: Tree) -> None:
@@ -150,8 +150,8 @@ def _findings(modules: Mapping[str, ast.Module], wanted: Mapping[str, object]) -
             yield from ((path, one) for one in sorted(found, key=lambda one: one.line))
 
 
-def _parse_all(tree: Tree, *, strict: bool) -> dict[str, ast.Module]:
-    """The Python files of a tree; those that do not parse are refused, or left out."""
+def _parse_all(tree: Tree, *, must: Collection[str]) -> dict[str, ast.Module]:
+    """The Python files of a tree. One that does not parse is refused where it must, and left out elsewhere."""
     modules = {}
     for path, content in tree.items():
         if path.endswith(".py"):
@@ -159,11 +159,23 @@ def _parse_all(tree: Tree, *, strict: bool) -> dict[str, ast.Module]:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # an invalid escape is a warning about the candidate
                     modules[path] = ast.parse(content)
-            except (SyntaxError, ValueError, MemoryError) as error:
-                if strict:
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                if path in must:
                     line = getattr(error, "lineno", None) or 1
                     raise _refusal("does_not_parse", f"{path}:{line}", str(error)) from None
+                continue
+            if _is_deep(modules[path]):
+                if path in must:
+                    raise _refusal("does_not_parse", path, f"is nested more than {DEEPEST} levels deep; split it")
+                del modules[path]
     return modules
+
+
+def _is_deep(module: ast.Module) -> bool:
+    level: list[ast.AST] = [module]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
 
 
 def _is_text(content: bytes) -> bool:

@@ -316,7 +316,13 @@ def test_what_the_champion_holds_already_is_not_held_against_a_candidate() -> No
 
 def test_a_file_that_does_not_parse_or_cannot_be_read_through_is_refused() -> None:
     assert refusal(adding("def f(:")).reason == "does_not_parse"
-    assert refusal(adding("x = " + " + ".join("y" * 3_000))).reason == "does_not_parse"
+    assert refusal(adding("x = " + " + ".join("y" * 900))).reason == "does_not_parse"
+    assert refusal(adding("x = " + "-" * 30_000 + "y")).reason == "does_not_parse"
+
+
+def test_a_file_of_the_champion_s_that_does_not_parse_is_not_held_against_a_candidate() -> None:
+    broken = {"trainer/attic.py": b"def f(:\n"}
+    gate.check(adding("MORE = 1") | broken, SHIPPED | broken)
 
 
 def test_a_detail_says_where_what_and_what_to_do() -> None:

@@ -159,9 +159,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
 
     def over_budget(budget: Profile, runs: Sequence[Run]) -> Verdict | None:
         """A refusal where the candidate cost too much in `runs` and does so beside the champion, measured afresh."""
-        beside = replace(
-            champion, tree=cost.rival(this.champion.tree, this.tree), parent=files.tree_key(this.tree)
-        )  # lent the candidate's kernels, so that neither compiles
+        beside = replace(champion, tree=cost.rival(this.champion.tree, this.tree), parent=parent)
 
         def again(look: int) -> float | None:
             subjects = [replace(one, repeat=REPEATS * this.run + look) for one in (candidate, beside)]

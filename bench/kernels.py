@@ -5,8 +5,9 @@ reorder sums and without the processor's own instructions, every power and every
 with a `g++` of ours, first in a run's PATH, adds `FLAGS` and calls the real one. Elsewhere MLX needs no help, and
 without a compiler it runs the same operations one by one.
 
-A kernel takes about a second to compile and is looked up by name under TMPDIR, so runs are lent copies: of what an
-earlier run of the same tree compiled, else of what the champion's did. Nothing else is shared between trees.
+A kernel takes about a second to compile and is looked up by name under TMPDIR, so runs are lent copies: of what was
+compiled for the same tree, else for the champion's. What is kept comes from a run on made-up text (`measure._warm_up`):
+a folder that outlives a real run would carry its weights, or the text it was asked about, to the next one.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ FAST_MATH = ("-ffast-math", "-fno-finite-math-only", "-D__FAST_MATH__")
 """Vector forms of powers and logarithms (glibc's libmvec wants the macro), with NaN and infinity kept as they are."""
 MOST_BYTES = 16 << 20
 """What is kept of one tree at the most: the shipped trainer's kernels take two megabytes."""
-TREES = 32
+TREES = 64
 """How many trees' kernels the store keeps: the latest used."""
 
 
@@ -74,19 +75,24 @@ def lend(trees: Sequence[str], machine: str, folder: Path) -> None:
             return
 
 
+def known(tree: str, machine: str) -> bool:
+    """Whether kernels of `tree`, perhaps none at all, were kept."""
+    return (_store(machine) / tree).is_dir()
+
+
 def keep(tree: str, machine: str, folder: Path) -> None:
-    """Keep the kernels that a run of `tree` left in its TMPDIR for later runs of it; forget the least used trees."""
+    """Keep the kernels that lie in `folder` for runs of `tree`; forget the least used trees."""
     kept = _store(machine) / tree
+    kept.mkdir(parents=True, exist_ok=True)
     left = MOST_BYTES
     for kernel, content in files.plain_files(folder / "mlx", MOST_BYTES):
         target = kept / "mlx" / kernel
         left -= len(content)
         if kernel.suffix == ".so" and left > 0 and not target.exists():
             files.write_atomic(target, content)
-    if kept.is_dir():
-        by_use = sorted(_store(machine).iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for stale in by_use[TREES:]:
-            files.remove(stale)
+    by_use = sorted(_store(machine).iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for stale in by_use[TREES:]:
+        files.remove(stale)
 
 
 def _store(machine: str) -> Path:

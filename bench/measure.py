@@ -5,8 +5,11 @@ import hashlib
 import os
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
+
+import numpy as np
 
 from bench import clock, files, kernels, machine, sandbox, twins
 from bench.data import Dataset
@@ -14,11 +17,14 @@ from bench.errors import Paused, RunFailed
 from bench.job import Cost, Job, Measurement, Progress
 from bench.process import Process
 from bench.sandbox import View
-from bench.score import Score, Text, audit, score
+from bench.score import Score, Text, audit, rehearse, score
+from bench.shards import write_shard
 from bench.supervise import Account, watch
 from bench.tokenizer import ByteCounts
 
 MOST_PAUSES = 5
+MADE_UP_WINDOWS = 1024
+"""More than any batch holds."""
 
 
 def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], None], stop: Event) -> Measurement:
@@ -38,20 +44,22 @@ def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], N
     tree = files.fresh_folder(folder) / "tree"
     files.lay_out(job.tree, tree)
     trainer_home, server_home, audit_home = (folder / f"{name}-home" for name in ("trainer", "server", "audit"))
+    text, checks = _text(data), {}
     try:
-        checks = {}
+        if not kernels.known(files.tree_key(job.tree), _machine()):
+            show(Progress(phase="warm"))
+            checks["warm"] = _warm_up(job, data, text, folder, stop)
         if job.profile.check_twins and twins.TWINS in job.tree:
             show(Progress(phase="twins"))
-            checks["twins"] = _check_twins(job, data, folder, trainer_home, stop)
-        account = _train(job, data, folder, trainer_home, show, stop)
+            checks["twins"] = _check_twins(job, data.train_dir, folder, trainer_home, stop)
+        account = _train(job, data.train_dir, folder, trainer_home, show, stop)
         if account.steps < job.profile.steps:
-            account = _train(job, data, folder, trainer_home, show, stop)
+            account = _train(job, data.train_dir, folder, trainer_home, show, stop)
         if account.steps < job.profile.steps:
             raise RunFailed("too_slow", f"{account.steps} of {job.profile.steps} steps within the time, twice")
         artifact, digest = take_in(folder / "out" / "artifact.bin", folder / "artifact.bin", job)
         show(Progress(phase="score"))
         profile = job.profile
-        text = _text(data)
         scored = score(
             tree,
             artifact,
@@ -66,8 +74,6 @@ def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], N
             show(Progress(phase="audit"))
             home = _furnish(job, audit_home)
             checks["audit"] = audit(tree, artifact, text, scored, home=home, limits=profile.limits, stop=stop)
-        for home in (trainer_home, server_home, audit_home):
-            kernels.keep(files.tree_key(job.tree), _machine(), home)
     finally:
         for used in (folder / "out", trainer_home, server_home, audit_home):
             files.remove(used)
@@ -111,31 +117,55 @@ def _machine() -> str:
     return machine.fingerprint().model_dump_json()
 
 
-def _check_twins(job: Job, data: Dataset, folder: Path, home: Path, stop: Event) -> Cost:
+def _warm_up(job: Job, data: Dataset, text: Text, folder: Path, stop: Event) -> Cost:
+    """Train a step on made-up text and answer empty questions, to compile; what that leaves is kept for this tree.
+
+    How it ends is no matter: a candidate that fails here fails again in its run, under a name.
+    """
+    began, spent = clock.monotonic(), 0.0
+    shards, home, artifact = files.fresh_folder(folder / "made-up"), folder / "warm-home", folder / "warm.bin"
+    profile = replace(job.profile, steps=1)
+    ids = np.random.default_rng(0).integers(0, data.vocab_size, profile.window * MADE_UP_WINDOWS)
+    write_shard(shards / "made_up_train_000000.bin", ids.astype(np.uint16))
+    (shards / data.tokenizer.name).write_bytes(data.tokenizer.read_bytes())
+    with contextlib.suppress(RunFailed):
+        spent += _train(replace(job, profile=profile), shards, folder, home, lambda word: None, stop).cpu_s
+        take_in(folder / "out" / "artifact.bin", artifact, job)
+        served = rehearse(
+            folder / "tree", artifact, text, home=home, length=profile.window, limits=profile.limits, stop=stop
+        )
+        spent += served.cpu_s
+    kernels.keep(files.tree_key(job.tree), _machine(), home)
+    for used in (shards, home):
+        files.remove(used)
+    return Cost(wall_s=clock.monotonic() - began, cpu_s=spent)
+
+
+def _check_twins(job: Job, shards: Path, folder: Path, home: Path, stop: Event) -> Cost:
     """Compare the hand-written gradients with the plain ones under the run's settings, and say what that took."""
     said = folder / "twins.jsonl"
     try:
-        account = watch(_start("twins", job, data, folder, home), job.profile.limits, said, lambda word: None, stop)
+        account = watch(_start("twins", job, shards, folder, home), job.profile.limits, said, lambda word: None, stop)
     except RunFailed as error:
         raise RunFailed(error.reason, f"while its twins were compared: {error.detail}") from None
     twins.judge(said.read_bytes())
     return Cost(wall_s=account.wall_s, cpu_s=account.cpu_s)
 
 
-def _train(job: Job, data: Dataset, folder: Path, home: Path, show: Callable[[Progress], None], stop: Event) -> Account:
-    process = _start("train", job, data, folder, home)
+def _train(job: Job, shards: Path, folder: Path, home: Path, show: Callable[[Progress], None], stop: Event) -> Account:
+    process = _start("train", job, shards, folder, home)
     return watch(process, job.profile.limits, folder / "progress.jsonl", show, stop)
 
 
-def _start(launcher: str, job: Job, data: Dataset, folder: Path, home: Path) -> Process:
+def _start(launcher: str, job: Job, shards: Path, folder: Path, home: Path) -> Process:
     """A process of the candidate's in a fresh RUN_DIR, with all that the contract says in its environment."""
     out, tree = files.fresh_folder(folder / "out"), folder / "tree"
     _furnish(job, home)
-    view = View([tree, data.train_dir, *machine.tools()], [out, home])
+    view = View([tree, shards, *machine.tools()], [out, home])
     environment = machine.environment() | {
         "HOME": str(home),
         "TMPDIR": str(home),
-        "DATA_DIR": str(data.train_dir),
+        "DATA_DIR": str(shards),
         "RUN_DIR": str(out),
         "SEED": str(job.seed),
         "ITERATIONS": str(job.profile.steps),

@@ -108,6 +108,26 @@ def score(
         return _conversation(line, text, ruler, drawn, prefixes, record)
 
 
+def rehearse(tree: Path, artifact: Path, text: Text, *, home: Path, length: int, limits: Limits, stop: Event) -> Cost:
+    """Have the artifact answer questions of the shapes of `score` and `audit` that hold nothing, so that it compiles.
+
+    Raises what `score` raises.
+    """
+    shapes = (
+        (WINDOWS_A_QUESTION, length),
+        (probes.MOST_PREFIXES, 1),
+        (WINDOWS_A_QUESTION, length // 2 + 1),
+        (2, length // 2 + 1),
+    )
+    with _serving(tree, artifact, text, home, limits, stop) as line:
+        line.loaded()
+        for shape in shapes:
+            line.ask(np.zeros(shape, dtype=np.int32))
+            line.answer(*shape)
+        line.hang_up()
+        return _cost(line.process)
+
+
 def audit(tree: Path, artifact: Path, text: Text, scored: Score, *, home: Path, limits: Limits, stop: Event) -> Cost:
     """Ask a fresh process, at home in a fresh `home`, for targets of `scored` from nothing but what comes before them.
 

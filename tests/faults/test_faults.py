@@ -196,12 +196,13 @@ def trying(line: str) -> str:
     return f"try:\n    {line}\nexcept OSError as error:\n    sys.exit(f'refused with {{error.errno}}')"
 
 
-def of_a_run() -> list[psutil.Process]:
-    """Every process that bears a run's mark."""
+def of_the_run(folder: Path) -> list[psutil.Process]:
+    """Every process that bears the mark of a run in `folder`."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and MARK in process.environ():
+            seen = process.environ()
+            if MARK in seen and seen["HOME"].startswith(str(folder)) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
@@ -211,14 +212,14 @@ def of_a_run() -> list[psutil.Process]:
 @confined
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_contained_and_named_and_leaves_nothing(small_data: Dataset, tmp_path: Path, name: str) -> None:
-    fault, before = FAULTS[name], of_a_run()
+    fault = FAULTS[name]
     reason, detail = "", ""
     try:
         run(small_data, tmp_path, tree_with(fault.code))
     except RunFailed as failure:
         reason, detail = failure.reason, failure.detail
     ended = time.monotonic()
-    while (left := [process for process in of_a_run() if process not in before]) and time.monotonic() - ended < 1.0:
+    while (left := of_the_run(tmp_path)) and time.monotonic() - ended < 1.0:
         time.sleep(0.01)
     assert not left
     assert reason in fault.reasons, detail
@@ -297,22 +298,41 @@ def test_nothing_but_its_contract_can_be_read(small_data: Dataset, tmp_path: Pat
 
 
 @confined
-def test_a_kernel_that_one_run_plants_is_nothing_to_another(
+def test_what_a_run_leaves_among_its_kernels_is_found_by_no_other_run_of_the_same_code(
     small_data: Dataset, tmp_path: Path, undisturbed: float
 ) -> None:
-    planted = """
+    leaves = """
+    if any("planted" in name for _, _, names in os.walk(os.environ["TMPDIR"]) for name in names):
+        raise SystemExit("found what another run left")
     folder = os.environ["TMPDIR"] + "/mlx/9.9/cpu"
     os.makedirs(folder)
-    open(folder + "/planted.so", "wb").write(b"not a library")
+    open(folder + "/planted.so", "wb").write(b"weights, for one")
     os.symlink("/etc", os.environ["TMPDIR"] + "/mlx/9.9/link")
     """
-    run(small_data, tmp_path, tree_with(planted))
-    sees = """
-    found = [name for _, _, names in os.walk(os.environ["TMPDIR"]) for name in names if "planted" in name]
-    if found:
-        raise SystemExit(f"found {found}")
-    """
-    assert run(small_data, tmp_path, tree_with(sees)).val_bpb == undisturbed
+    tree = tree_with(leaves)
+    assert run(small_data, tmp_path, tree).val_bpb == undisturbed
+    assert run(small_data, tmp_path, tree).val_bpb == undisturbed
+
+
+@confined
+def test_what_serves_leaves_nothing_to_what_trains_or_serves_later(small_data: Dataset, tmp_path: Path) -> None:
+    tree = fake_tree()
+    leaves = """
+import os
+HOME = os.environ["TMPDIR"]
+FOUND = [name for _, _, names in os.walk(HOME) for name in names if "seen" in name]
+def note(tokens):
+    if tokens.max().item() > 0:
+        os.makedirs(HOME + "/mlx/9.9/cpu", exist_ok=True)
+        open(HOME + "/mlx/9.9/cpu/seen.so", "wb").write(bytes(4))
+    if FOUND:
+        raise RuntimeError("found the text that was served before")
+"""
+    source = tree["trainer/model.py"].decode()
+    spied = source.replace("        return mx.broadcast_to", "        note(tokens)\n        return mx.broadcast_to")
+    assert spied != source
+    for _ in range(2):
+        run(small_data, tmp_path, tree | {"trainer/model.py": (leaves + spied).encode()})
 
 
 @confined

@@ -2,8 +2,9 @@
 
     python scripts/measure_price.py [ROUNDS]
 
-In every round the same run is made plain (no sandbox, no probes), shut in, and shut in and probed, one after the other in
-an order that changes. Compared is what a run costs in CPU seconds, the bench's own included, and by the clock; medians.
+In every round the same run is made plain (no sandbox, no probes), shut in, and shut in and probed, one after the other
+in an order that changes. Compared is what a run costs in CPU seconds, the bench's own included, and by the clock:
+medians, and medians of the ratios within a round.
 """
 
 import os

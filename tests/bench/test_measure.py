@@ -1,6 +1,7 @@
 """The bench on the fast fake trainer: real processes, real limits, real scoring."""
 
 import math
+import secrets
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,22 @@ def test_a_run_that_goes_back_and_forth_between_phases_is_killed_all_the_same(
 
 def test_output_that_is_no_progress_does_no_harm(small_data: Dataset, tmp_path: Path) -> None:
     assert run(small_data, tmp_path, BEHAVIOUR='"babble"').val_bpb == run(small_data, tmp_path).val_bpb
+
+
+def test_only_the_first_run_of_a_tree_warms_up(small_data: Dataset, tmp_path: Path) -> None:
+    new = f"0.5{secrets.randbelow(10**9):09}"
+    first, second = (run(small_data, tmp_path, QUALITY=new) for _ in range(2))
+    assert "warm" in first.phases
+    assert "warm" not in second.phases
+    assert first.val_bpb == second.val_bpb
+
+
+def test_a_run_warms_up_on_made_up_text_and_how_that_ends_is_no_matter(small_data: Dataset, tmp_path: Path) -> None:
+    tree = fake_tree(QUALITY=f"0.5{secrets.randbelow(10**9):09}")
+    theirs = next(small_data.train_dir.glob("*.bin")).name
+    spy = f"import os\nif {theirs!r} not in os.listdir(os.environ['DATA_DIR']):\n    raise SystemExit(3)\n".encode()
+    job = Job(tree | {"trainer/train.py": spy + tree["trainer/train.py"]}, PROFILE, seed=3)
+    assert "warm" in measure(job, small_data, tmp_path / "run", lambda word: None, Event()).phases
 
 
 def test_a_daemon_does_not_outlive_its_run(small_data: Dataset, tmp_path: Path) -> None:

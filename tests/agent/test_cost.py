@@ -73,8 +73,7 @@ def test_each_second_look_is_measured_afresh_with_the_champion_beside_it(repo: R
     looks = [job for job in bench.jobs if job.profile.name == "short-breadth"][4:]
     assert [is_candidate(job) for job in looks] == [True, False, True, False]
     assert len({job.seed for job in looks}) == 1
-    beside = looks[1]
-    assert beside.parent == tree_key(looks[0].tree)
+    assert looks[1].parent != tree_key(looks[0].tree), "it is lent nothing that the candidate compiled"
 
 
 @pytest.mark.parametrize("taken", [[12.0, 12.0, 10.5], [12.0, 12.0, 12.0, 10.9]])

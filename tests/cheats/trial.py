@@ -1,0 +1,98 @@
+"""One entry of the corpus through everything a proposal goes through: its diff, the gate, the real bench.
+
+    python -m tests.cheats.trial DATA NAME…     prints one JSON line for each: what became of it
+
+DATA is a prepared folder. `scripts/mutate_defences.py` runs this in copies of the project that lack a defence.
+"""
+
+import contextlib
+import importlib
+import json
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from threading import Event
+
+from agent import edits
+from agent.cli_bench import working_tree
+from agent.twins import without_stale
+from bench import files
+from bench.data import Dataset, open_dataset
+from bench.errors import Refusal
+from bench.job import Job, Measurement
+from bench.measure import measure
+from bench.profiles import Limits, Profile, profile
+from tests.cheats import corpus
+from tests.cheats.corpus import Entry
+
+ROOT = Path(__file__).parents[2]
+LIMITS = Limits(setup_s=30.0, compile_s=60.0, train_s=60.0, export_s=10.0, score_s=60.0, total_s=120.0, stall_s=5.0)
+SEEDS = (1, 3)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an entry."""
+
+    name: str
+    reason: str | None
+    """The name of its refusal; None where it passed."""
+    detail: str = ""
+    val_bpb: float | None = None
+    """Its score, where it passed."""
+
+
+@cache
+def shipped() -> dict[str, bytes]:
+    """The trainer that all diffs of the corpus are made against."""
+    return working_tree(ROOT)
+
+
+def budget(reason: str | None) -> Profile:
+    """The cheapest profile that gives a refusal of that name: some three steps, and a few windows to score."""
+    base = profile("short-confirm" if reason == "prefix_mismatch" else "short-smoke")
+    smoke = profile("short-smoke")
+    return replace(
+        base, steps=3, val_tokens=4_096, baseline_bytes=smoke.baseline_bytes, check_twins=True, limits=LIMITS
+    )
+
+
+def candidate(entry: Entry) -> dict[str, bytes]:
+    """The tree that a night would measure for it. Raises ProposalError."""
+    parent = shipped()
+    tree = without_stale(parent, edits.apply(parent, edits.parse_diff(entry.diff)))
+    # The gate may not be there yet.
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("bench.gate").check(tree, parent)
+    return tree
+
+
+def run(tree: dict[str, bytes], budget: Profile, seed: int, data: Dataset, folder: Path) -> Measurement:
+    """One run on the real bench, with the shipped trainer's kernels to start from. Raises RunFailed."""
+    job = Job(tree, budget, seed=seed, parent=files.tree_key(shipped()))
+    return measure(job, data, folder / "run", lambda word: None, Event())
+
+
+def trial(entry: Entry, data: Dataset, folder: Path) -> Outcome:
+    """Try one entry. Bad candidates are outcomes; whatever else goes wrong is raised."""
+    try:
+        found = run(candidate(entry), budget(entry.reason), SEEDS[0], data, folder)
+    except Refusal as refusal:
+        return Outcome(entry.name, refusal.reason, refusal.detail)
+    return Outcome(entry.name, None, val_bpb=found.val_bpb)
+
+
+def main(data: str, *names: str) -> None:
+    """Try the entries of those names, one after another."""
+    dataset = open_dataset(Path(data))
+    by_name = {entry.name: entry for entry in corpus.entries()}
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = trial(by_name[name], dataset, Path(folder))
+        print(json.dumps(asdict(outcome)), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

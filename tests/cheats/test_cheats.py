@@ -108,7 +108,7 @@ def test_what_its_text_shows_is_refused_before_any_run(entry: Entry) -> None:
     assert refusal.value.reason == entry.reason
 
 
-@pytest.mark.parametrize("entry", OTHERS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", named(OTHERS))
 def test_nothing_else_is_refused_by_its_text(entry: Entry) -> None:
     assert candidate(entry) != shipped()
 

@@ -20,7 +20,10 @@ from bench.profiles import Profile
 
 TRAILER_ID = "Nightshift-Experiment"
 CANDIDATES = "refs/nightshift/candidates"
-REFUSED_RESULTS = {"artifact_too_large", "bad_artifact", "bad_logits", "wrong_gradient"}
+REFUSED_RESULTS = {
+    *("artifact_too_large", "bad_artifact", "bad_logits", "wrong_gradient"),
+    *("non_causal", "stateful", "prefix_mismatch"),
+}
 """Failures of a run that is sound in itself: what it gives is refused, so the status is `checks_failed`."""
 
 

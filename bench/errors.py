@@ -11,6 +11,7 @@
     │   ├── ProposalError      before any compute was spent
     │   └── RunFailed          by a run that gave no measurement that counts
     └── Interrupted            a run that was stopped from outside: repeated, never judged
+        └── Paused             the machine slept, or the bench was stopped, while it was under way
 
 `ProposalError` becomes the status `checks_failed` and `RunFailed` becomes `crash` (or `checks_failed`, where the run
 itself was sound and its result was refused): one bad candidate never ends a night.
@@ -56,3 +57,7 @@ class RunFailed(Refusal):
 
 class Interrupted(NightshiftError):
     """A run was stopped from outside; it says nothing about the candidate."""
+
+
+class Paused(Interrupted):
+    """The bench itself stood still while a run was under way, so that its limits say nothing."""

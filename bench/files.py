@@ -1,11 +1,14 @@
 """The one place that writes files which anything later depends on."""
 
+import contextlib
 import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 
 def user_cache() -> Path:
@@ -55,6 +58,45 @@ def lay_out(tree: Mapping[str, bytes], root: Path) -> None:
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
+
+
+def open_plain(path: Path) -> BinaryIO | None:
+    """A regular file with one name, opened for reading; None for anything else, such as a link, which is not followed.
+
+    Raises FileNotFoundError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    return None
+
+
+def plain_files(root: Path, most: int) -> Iterator[tuple[Path, bytes]]:
+    """Path below `root` and content of each regular file of at most `most` bytes; follows no link."""
+    for folder, _, names in os.walk(root) if not root.is_symlink() else ():
+        for path in (Path(folder) / name for name in sorted(names)):
+            with contextlib.suppress(FileNotFoundError), open_plain(path) or contextlib.nullcontext() as file:
+                if file and os.fstat(file.fileno()).st_size <= most:
+                    yield path.relative_to(root), file.read(most)
+
+
+def disk_use(roots: Iterable[Path]) -> tuple[int, int]:
+    """Bytes that all below `roots` takes on disk, and how many files and folders that is; follows no link."""
+    size = count = 0
+    for root in roots:
+        for folder, folders, names in os.walk(root):
+            for name in (*folders, *names):
+                count += 1
+                with contextlib.suppress(OSError):
+                    size += (Path(folder) / name).lstat().st_blocks * 512
+    return size, count
 
 
 def fresh_folder(path: Path) -> Path:

@@ -30,8 +30,10 @@ FLAGS = {
 """The processor's own instructions, at their full width."""
 FAST_MATH = ("-ffast-math", "-fno-finite-math-only", "-D__FAST_MATH__")
 """Vector forms of powers and logarithms (glibc's libmvec wants the macro), with NaN and infinity kept as they are."""
+MOST_BYTES = 16 << 20
+"""What is kept of one tree at the most: the shipped trainer's kernels take two megabytes."""
 TREES = 32
-"""How many trees' kernels the store keeps, the latest used: some two megabytes each."""
+"""How many trees' kernels the store keeps: the latest used."""
 
 
 class Compiler(NamedTuple):
@@ -75,10 +77,12 @@ def lend(trees: Sequence[str], machine: str, folder: Path) -> None:
 def keep(tree: str, machine: str, folder: Path) -> None:
     """Keep the kernels that a run of `tree` left in its TMPDIR for later runs of it; forget the least used trees."""
     kept = _store(machine) / tree
-    for kernel in sorted(folder.glob("mlx/*/*/*.so")):
-        target = kept / kernel.relative_to(folder)
-        if kernel.is_file() and not kernel.is_symlink() and not target.exists():
-            files.write_atomic(target, kernel.read_bytes())
+    left = MOST_BYTES
+    for kernel, content in files.plain_files(folder / "mlx", MOST_BYTES):
+        target = kept / "mlx" / kernel
+        left -= len(content)
+        if kernel.suffix == ".so" and left > 0 and not target.exists():
+            files.write_atomic(target, content)
     if kept.is_dir():
         by_use = sorted(_store(machine).iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
         for stale in by_use[TREES:]:

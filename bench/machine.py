@@ -13,6 +13,7 @@ from bench import blas, kernels
 from bench.errors import MachineError
 
 HERE = Path(__file__).parent
+PYTHON = Path(sys.executable).absolute()
 
 
 class Fingerprint(BaseModel):
@@ -60,7 +61,13 @@ def environment(threads: int = 1) -> dict[str, str]:
 
 def launcher(name: str) -> list[str]:
     """The command that starts one of the bench's launchers: no site folder of the person's, no current folder."""
-    return [sys.executable, "-s", "-P", "-B", str(HERE / f"launch_{name}.py")]
+    return [str(PYTHON), "-s", "-P", "-B", str(HERE / f"launch_{name}.py")]
+
+
+def tools() -> list[Path]:
+    """What the environment and the launchers' commands name, for a sandbox to show."""
+    named = (blas.find().path, kernels.compiler().folder, *HERE.glob("launch_*.py"))
+    return [path for path in named if path]
 
 
 @cache

@@ -1,7 +1,8 @@
 """One run: lay the candidate's tree out, train it, take its artifact in, score it, and say what it cost."""
 
+import contextlib
 import hashlib
-import stat
+import os
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -9,23 +10,34 @@ from threading import Event
 
 from bench import clock, files, kernels, machine, sandbox, twins
 from bench.data import Dataset
-from bench.errors import RunFailed
+from bench.errors import Paused, RunFailed
 from bench.job import Cost, Job, Measurement, Progress
-from bench.score import Score, Text, score
-from bench.supervise import Account, Process, watch
+from bench.process import Process
+from bench.sandbox import View
+from bench.score import Score, Text, audit, score
+from bench.supervise import Account, watch
 from bench.tokenizer import ByteCounts
+
+MOST_PAUSES = 5
 
 
 def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], None], stop: Event) -> Measurement:
     """Train and score `job` in `folder`, which is made afresh; where the profile says so, compare its twins first.
 
-    A training that stopped short of its steps is repeated once. Raises RunFailed with a stable reason, and Interrupted
-    where `stop` was set from outside.
+    A training that stopped short of its steps is repeated once, and the whole where the machine slept meanwhile. Raises
+    RunFailed with a stable reason, and Interrupted where `stop` was set from outside.
     """
+    for _ in range(MOST_PAUSES):
+        with contextlib.suppress(Paused):
+            return _measure(job, data, folder, show, stop)
+    raise Paused(f"the bench stood still {MOST_PAUSES} times while one run was under way")
+
+
+def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], None], stop: Event) -> Measurement:
     start = clock.monotonic()
     tree = files.fresh_folder(folder) / "tree"
     files.lay_out(job.tree, tree)
-    trainer_home, server_home = folder / "trainer-home", folder / "server-home"
+    trainer_home, server_home, audit_home = (folder / f"{name}-home" for name in ("trainer", "server", "audit"))
     try:
         checks = {}
         if job.profile.check_twins and twins.TWINS in job.tree:
@@ -39,20 +51,25 @@ def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], No
         artifact, digest = take_in(folder / "out" / "artifact.bin", folder / "artifact.bin", job)
         show(Progress(phase="score"))
         profile = job.profile
+        text = _text(data)
         scored = score(
             tree,
             artifact,
-            _text(data),
+            text,
             home=_furnish(job, server_home),
             length=profile.window,
             targets=profile.val_tokens,
-            limit_s=profile.limits.score_s,
+            limits=profile.limits,
             stop=stop,
         )
-        for home in (trainer_home, server_home):
+        if profile.audit:
+            show(Progress(phase="audit"))
+            home = _furnish(job, audit_home)
+            checks["audit"] = audit(tree, artifact, text, scored, home=home, limits=profile.limits, stop=stop)
+        for home in (trainer_home, server_home, audit_home):
             kernels.keep(files.tree_key(job.tree), _machine(), home)
     finally:
-        for used in (folder / "out", trainer_home, server_home):
+        for used in (folder / "out", trainer_home, server_home, audit_home):
             files.remove(used)
     return _measurement(job, checks, account, scored, artifact, digest, clock.monotonic() - start)
 
@@ -63,17 +80,18 @@ def take_in(source: Path, target: Path, job: Job) -> tuple[Path, str]:
     Returns the copy and its sha256. Raises RunFailed (`no_artifact`, `bad_artifact`, `artifact_too_large`).
     """
     try:
-        found = source.lstat()
+        file = files.open_plain(source)
     except FileNotFoundError:
         raise RunFailed("no_artifact", "the trainer ended well and left no artifact.bin in RUN_DIR") from None
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+    if file is None:
         raise RunFailed("bad_artifact", "artifact.bin is not a regular file with one name")
-    total, cap = found.st_size + code_bytes(job), job.profile.max_bytes
-    if total > cap:
-        raise RunFailed(
-            "artifact_too_large", f"artifact and code take {total:,} bytes; {job.profile.name} allows {cap:,}"
-        )
-    content = source.read_bytes()
+    with file:
+        total, cap = os.fstat(file.fileno()).st_size + code_bytes(job), job.profile.max_bytes
+        if total > cap:
+            raise RunFailed(
+                "artifact_too_large", f"artifact and code take {total:,} bytes; {job.profile.name} allows {cap:,}"
+            )
+        content = file.read(cap)
     target.write_bytes(content)
     return target, hashlib.sha256(content).hexdigest()
 
@@ -112,11 +130,10 @@ def _train(job: Job, data: Dataset, folder: Path, home: Path, show: Callable[[Pr
 def _start(launcher: str, job: Job, data: Dataset, folder: Path, home: Path) -> Process:
     """A process of the candidate's in a fresh RUN_DIR, with all that the contract says in its environment."""
     out, tree = files.fresh_folder(folder / "out"), folder / "tree"
-    command = sandbox.shut_in(
-        [*machine.launcher(launcher), str(tree)], readable=[tree, data.train_dir], writable=folder
-    )
+    _furnish(job, home)
+    view = View([tree, data.train_dir, *machine.tools()], [out, home])
     environment = machine.environment() | {
-        "HOME": str(_furnish(job, home)),
+        "HOME": str(home),
         "TMPDIR": str(home),
         "DATA_DIR": str(data.train_dir),
         "RUN_DIR": str(out),
@@ -126,12 +143,13 @@ def _start(launcher: str, job: Job, data: Dataset, folder: Path, home: Path) -> 
         "MAX_WALLCLOCK_SECONDS": str(job.profile.max_wallclock_seconds),
         **job.knobs,
     }
-    return Process(command, environment, out, folder / "stderr.txt")
+    command = [*machine.launcher(launcher), str(tree)]
+    return Process(command, environment, out, folder / "stderr.txt", view, job.profile.limits)
 
 
 def _text(data: Dataset) -> Text:
     return Text(
-        tokens=data.tokens("val"),
+        tokens=data.stream("val"),
         counts=ByteCounts.load(data.tokenizer),
         document_start=data.document_start,
         vocab_size=data.vocab_size,
@@ -161,5 +179,5 @@ def _measurement(
         wall_s=wall_s,
         overhead_s=wall_s - worked - scored.forward_s,
         peak_memory_bytes=max(account.peak_memory_bytes, scored.peak_memory_bytes),
-        sandbox=sandbox.MECHANISM,
+        sandbox=sandbox.chosen().name,
     )

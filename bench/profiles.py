@@ -14,7 +14,7 @@ CAP_RATIO = 1.02
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run is killed. Seconds of wall clock; bytes of output."""
+    """When a run is killed: seconds of wall clock, bytes, counts."""
 
     setup_s: float = 60.0
     compile_s: float = 180.0
@@ -26,6 +26,13 @@ class Limits:
     stall_s: float = 90.0
     """The longest silence within a phase."""
     output_bytes: int = 1 << 20
+    memory_bytes: int = 8 << 30
+    """Resident memory of all processes of a run together, and the data of each."""
+    processes: int = 32
+    """A compiler takes six."""
+    disk_bytes: int = 1 << 30
+    """What a run's folders may hold together; no file may be larger."""
+    disk_files: int = 10_000
 
     def of(self, phase: str) -> float:
         """The limit of one of the trainer's phases, in seconds."""
@@ -55,6 +62,8 @@ class Profile:
     limits: Limits = Limits()
     check_twins: bool = False
     """Whether a run begins with a comparison of the trainer's hand-written gradients with the plain ones."""
+    audit: bool = False
+    """Whether a run ends with a fresh process that must give the same answers from prefixes alone, as a keep needs."""
 
     @property
     def max_bytes(self) -> int:
@@ -72,10 +81,10 @@ PROFILES = {
     for profile in (
         Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=388_133, check_twins=True),
         Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=451_063),
-        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=494_990),
+        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=494_990, audit=True),
         Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=344_112, check_twins=True),
         Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=403_529),
-        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=441_711),
+        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=441_711, audit=True),
     )
 }
 

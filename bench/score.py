@@ -6,27 +6,29 @@ not scored), and every token but a document's first is a target exactly once.
 """
 
 import math
-import os
-import selectors
+import secrets
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import clock, machine, sandbox
-from bench.errors import Interrupted, RunFailed
+from bench import clock, machine, probes
+from bench.errors import RunFailed
 from bench.job import Cost
-from bench.launch_serve import ANSWER, QUESTION
-from bench.supervise import TICK_S, Process
+from bench.line import Line
+from bench.probes import Prefixes, Probe, Record, Ruler, Tolerance
+from bench.process import Process
+from bench.profiles import Limits
+from bench.sandbox import View
+from bench.shards import Stream
 from bench.tokenizer import ByteCounts
 
 WINDOWS_A_QUESTION = 16
-MOST_ERRORS = 1 << 20
-"""Bytes of standard error that a serving process may write."""
 
 Tokens = NDArray[np.int32]
 
@@ -35,7 +37,7 @@ Tokens = NDArray[np.int32]
 class Text:
     """What is scored: a split's tokens, and what its tokenizer says of them."""
 
-    tokens: NDArray[np.uint16]
+    tokens: Stream
     counts: ByteCounts
     document_start: int
     """The token every document begins with; never a target."""
@@ -51,8 +53,12 @@ class Score:
     bytes: int
     load: Cost
     forward_s: float
+    """Of the windows that were scored; what the probes take is the bench's own."""
     cost: Cost
     peak_memory_bytes: int
+    prefixes: tuple[Prefixes, ...]
+    """What an audit would ask wherever it is not led by the score, drawn before anything was scored."""
+    record: Record
 
     @property
     def bpb(self) -> float:
@@ -60,7 +66,7 @@ class Score:
         return self.bits / self.bytes
 
 
-def windows(tokens: NDArray[np.uint16], length: int, targets: int) -> Iterator[tuple[Tokens, Tokens]]:
+def windows(tokens: Stream, length: int, targets: int) -> Iterator[tuple[Tokens, Tokens]]:
     """Inputs and targets, each (batch, length) int32, over the first `targets` targets; -1 marks what is not scored."""
     count = min(len(tokens) - 1, targets)
     for start in range(0, count, length * WINDOWS_A_QUESTION):
@@ -68,121 +74,149 @@ def windows(tokens: NDArray[np.uint16], length: int, targets: int) -> Iterator[t
         rows = math.ceil((stop - start) / length)
         inputs = np.zeros(rows * length, dtype=np.int32)
         expected = np.full(rows * length, -1, dtype=np.int32)
-        inputs[: stop - start] = tokens[start:stop]
-        expected[: stop - start] = tokens[start + 1 : stop + 1]
+        part = tokens[start : stop + 1]
+        inputs[: stop - start] = part[:-1]
+        expected[: stop - start] = part[1:]
         yield inputs.reshape(rows, length), expected.reshape(rows, length)
 
 
 def nats(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Minus the log of the softmax probability of each target: logits (n, vocabulary), targets (n,) → (n,)."""
     top = logits.max(axis=-1, keepdims=True)
-    total = np.exp(logits - top).sum(axis=-1, dtype=np.float64)
+    with np.errstate(over="ignore"):  # Finite logits may lie further apart than float32 can say: that is a zero.
+        total = np.exp(logits - top).sum(axis=-1, dtype=np.float64)
     picked = np.take_along_axis(logits, targets[:, None], axis=-1)
     surprise: NDArray[np.float64] = np.log(total) + top[:, 0].astype(np.float64) - picked[:, 0].astype(np.float64)
     return surprise
 
 
 def score(
-    tree: Path, artifact: Path, text: Text, *, home: Path, length: int, targets: int, limit_s: float, stop: Event
+    tree: Path, artifact: Path, text: Text, *, home: Path, length: int, targets: int, limits: Limits, stop: Event
 ) -> Score:
     """Load `artifact` with the code in `tree` in a process of its own, at home in `home`, and score it on `text`.
 
-    Raises RunFailed (`cannot_load`, `bad_logits`, `not_finite`, `over_time`) and Interrupted.
+    Beside the windows that are scored it answers probes (bench/probes.py), which it cannot tell from those. Raises
+    RunFailed (`cannot_load`, `bad_logits`, `not_finite`, `over_time`, `stateful`, `non_causal`) and Interrupted.
     """
-    command = sandbox.shut_in(
-        [*machine.launcher("serve"), str(tree), str(artifact)], readable=[tree, artifact], writable=artifact.parent
-    )
+    ruler = Ruler(max(min(len(text.tokens) - 1, targets), 0), length, WINDOWS_A_QUESTION)
+    # What is drawn may not follow from the run's seed, which the candidate knows.
+    rng = np.random.default_rng(secrets.randbits(128))
+    drawn = probes.draw_probes(rng, text.tokens, ruler)
+    prefixes = probes.draw_prefixes(rng, text.tokens, ruler)
+    record = probes.Record(text.tokens, ruler, drawn, prefixes)
+    with _serving(tree, artifact, text, home, limits, stop) as line:
+        return _conversation(line, text, ruler, drawn, prefixes, record)
+
+
+def audit(tree: Path, artifact: Path, text: Text, scored: Score, *, home: Path, limits: Limits, stop: Event) -> Cost:
+    """Ask a fresh process, at home in a fresh `home`, for targets of `scored` from nothing but what comes before them.
+
+    Raises what `score` raises and RunFailed (`prefix_mismatch`).
+    """
+    with _serving(tree, artifact, text, home, limits, stop) as line:
+        line.loaded()
+        questions, heard = probes.audit_questions(text.tokens, scored.prefixes, scored.record), []
+        for question in questions:
+            rows, length = question.tokens.shape
+            line.ask(question.tokens)
+            logits, _ = line.answer(rows, length)
+            heard.append(nats(logits[length - 1 :: length], question.targets))
+        line.hang_up()
+        probes.judge_prefixes(questions, scored.record, heard, _tolerance())
+        return _cost(line.process)
+
+
+@contextmanager
+def _serving(tree: Path, artifact: Path, text: Text, home: Path, limits: Limits, stop: Event) -> Iterator[Line]:
+    """A process that serves the artifact and has nothing to write to but `home`; it ends with the block."""
+    command = [*machine.launcher("serve"), str(tree), str(artifact)]
     environment = machine.environment() | {"HOME": str(home), "TMPDIR": str(home)}
-    process = Process(command, environment, artifact.parent, artifact.with_name("serve-stderr.txt"))
+    view = View([tree, artifact, *machine.tools()], [home])
+    process = Process(command, environment, home, artifact.with_name("serve-stderr.txt"), view, limits)
+    line = Line(process, text.vocab_size, limits.score_s, stop)
     try:
-        return _conversation(_Line(process, limit_s, stop), text, length, targets)
+        yield line
     finally:
         process.end()
+        line.close()
 
 
-class _Line:
-    """The pipe to a serving process, with a deadline on every read."""
-
-    def __init__(self, process: Process, limit_s: float, stop: Event) -> None:
-        self.process, self.stop = process, stop
-        self.limit_s = limit_s
-        self.deadline = clock.monotonic() + limit_s
-        assert process.popen.stdin is not None
-        assert process.popen.stdout is not None
-        self.questions, self.answers = process.popen.stdin, process.popen.stdout
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.answers, selectors.EVENT_READ)
-
-    def ask(self, tokens: Tokens) -> None:
-        try:
-            self.questions.write(QUESTION.pack(*tokens.shape) + tokens.astype("<i4").tobytes())
-            self.questions.flush()
-        except BrokenPipeError:
-            self.dead()
-
-    def header(self) -> tuple[tuple[int, int, int], float]:
-        batch, length, vocabulary, seconds = ANSWER.unpack(self.read(ANSWER.size))
-        return (batch, length, vocabulary), seconds
-
-    def read(self, size: int) -> bytearray:
-        content = bytearray(size)
-        view = memoryview(content)
-        while view:
-            if self.stop.is_set():
-                raise Interrupted("stopped while an artifact was being scored")
-            if clock.monotonic() > self.deadline:
-                raise RunFailed("over_time", f"phase score took more than its {self.limit_s:.0f} s; killed")
-            if not self.selector.select(TICK_S):
-                if self.process.errors.stat().st_size > MOST_ERRORS:
-                    raise RunFailed("endless_output", f"more than {MOST_ERRORS:,} bytes in phase score; killed")
-            else:
-                chunk = os.readv(self.answers.fileno(), [view])
-                if not chunk:
-                    self.dead()
-                view = view[chunk:]
-        return content
-
-    def dead(self) -> NoReturn:
-        self.process.end()
-        raise RunFailed("cannot_load", f"the artifact could not be loaded or run{self.process.last_words()}")
-
-
-def _conversation(line: _Line, text: Text, length: int, targets: int) -> Score:
-    line.header()
+def _conversation(
+    line: Line, text: Text, ruler: Ruler, drawn: list[Probe], prefixes: list[Prefixes], record: Record
+) -> Score:
+    line.loaded()
     load = Cost(wall_s=clock.monotonic() - line.process.started, cpu_s=line.process.cpu_so_far())
     bits, scored, size, forward_s = 0.0, 0, 0, 0.0
-    batches = windows(text.tokens, length, targets)
-    current = next(batches, None)
+    heard: list[NDArray[np.float64]] = []
+    questions = _questions(text, ruler, drawn)
+    current = next(questions, None)
     if current is not None:
-        line.ask(current[0])
+        line.ask(current.inputs)
     while current is not None:
-        inputs, expected = current
-        shape, seconds = line.header()
-        if shape != (*inputs.shape, text.vocab_size):
-            raise RunFailed("bad_logits", f"logits have shape {shape}, not {(*inputs.shape, text.vocab_size)}")
-        logits = np.frombuffer(line.read(4 * math.prod(shape)), dtype="<f4").reshape(-1, text.vocab_size)
+        logits, seconds = line.answer(*current.inputs.shape)
         # The model works on the next windows while these are scored.
-        current = next(batches, None)
+        asked, current = current, next(questions, None)
         if current is not None:
-            line.ask(current[0])
-        if not np.isfinite(logits).all():
-            raise RunFailed("not_finite", "the model's logits hold NaN or infinity")
-        flat = expected.reshape(-1)
+            line.ask(current.inputs)
+        if asked.probe is not None:
+            wanted = np.concatenate([row.targets for row in asked.probe.rows])
+            heard.append(nats(logits, wanted).reshape(asked.inputs.shape))
+            continue
+        flat = asked.expected.reshape(-1)
         counted = np.flatnonzero((flat >= 0) & (flat != text.document_start))
         wanted = flat[counted].astype(np.int64)
-        bits += float(nats(logits[counted], wanted).sum()) / math.log(2)
-        size += int(text.counts.byte_counts(inputs.reshape(-1)[counted], wanted).sum())
+        surprise = nats(logits[counted], wanted)
+        bits += float(surprise.sum()) / math.log(2)
+        size += int(text.counts.byte_counts(asked.inputs.reshape(-1)[counted], wanted).sum())
         scored += len(counted)
         forward_s += seconds
-    line.process.end()
+        part = record.within(asked.start, asked.start + len(flat))
+        again = record.positions[part] - asked.start
+        record.suspect(asked.start + counted, wanted, surprise)
+        record.nats[part] = nats(logits[again], flat[again].astype(np.int64))
+    line.hang_up()
     if size == 0:
         raise RunFailed("no_text", "the split holds no text to score")
+    probes.judge_probes(drawn, record, heard, _tolerance())
     return Score(
         bits=bits,
         tokens=scored,
         bytes=size,
         load=load,
         forward_s=forward_s,
-        cost=Cost(wall_s=clock.monotonic() - line.process.started, cpu_s=line.process.cpu_s),
+        cost=_cost(line.process),
         peak_memory_bytes=line.process.peak_memory_bytes,
+        prefixes=tuple(prefixes),
+        record=record,
     )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Windows to be scored, which begin at `start` in the text, or a probe."""
+
+    inputs: Tokens
+    expected: Tokens
+    start: int = 0
+    probe: Probe | None = None
+
+
+def _questions(text: Text, ruler: Ruler, drawn: list[Probe]) -> Iterator[_Question]:
+    """All that is asked, in order: the windows, and each probe in its place among them."""
+    waiting = deque(drawn)
+    ordinary = windows(text.tokens, ruler.length, ruler.targets)
+    for place in range(ruler.questions + 1):
+        while waiting and waiting[0].place <= place:
+            probe = waiting.popleft()
+            inputs = np.stack([row.tokens for row in probe.rows])
+            yield _Question(inputs, inputs, probe=probe)
+        if place < ruler.questions:
+            yield _Question(*next(ordinary), start=place * ruler.length * ruler.rows)
+
+
+def _tolerance() -> Tolerance:
+    return probes.CPU if machine.probe().device == "cpu" else probes.GPU
+
+
+def _cost(process: Process) -> Cost:
+    return Cost(wall_s=clock.monotonic() - process.started, cpu_s=process.cpu_s)

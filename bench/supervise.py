@@ -1,111 +1,34 @@
-"""One process of a candidate, watched from start to death: phases, limits, output, and its whole process tree.
-
-Every process of a run carries a mark of its own in its environment, so that what has left the process group (a daemon,
-a double fork) is still found and killed when the run ends, on Linux and macOS alike.
-"""
+"""A training, watched from start to death: its phases, their limits, and what it prints."""
 
 import contextlib
 import math
 import os
-import secrets
 import selectors
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import NoReturn
 
-import psutil
 from pydantic import ValidationError
 
 from bench import clock
 from bench.errors import Interrupted, RunFailed
 from bench.job import Cost, Progress
+from bench.process import TICK_S, Process, Pulse
 from bench.profiles import Limits
 
-MARK = "NIGHTSHIFT_RUN"
+COMPLAINTS = {
+    "File too large": "disk_full",
+    "No space left on device": "disk_full",
+    "Cannot allocate memory": "over_memory",
+    "MemoryError": "over_memory",
+    "bad_alloc": "over_memory",
+    "Unable to allocate": "over_memory",
+}
+"""The last words of those that met a limit of the kernel's: Python's, C++'s, NumPy's and MLX's."""
 PHASES = ("setup", "compile", "train", "export")
-TICK_S = 0.2
-RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-
-class Process:
-    """A child in a process group of its own, whose whole tree dies with `end()`."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path, errors: Path) -> None:
-        self.mark = secrets.token_hex(8)
-        self.started = clock.monotonic()
-        self.errors = errors
-        with errors.open("wb") as stderr:
-            self.popen = subprocess.Popen(
-                command,
-                env={**environment, MARK: self.mark},
-                cwd=folder,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                bufsize=0,
-                start_new_session=True,
-            )
-        self.exit_code: int | None = None
-        self.cpu_s = 0.0
-        self.peak_memory_bytes = 0
-
-    @property
-    def alive(self) -> bool:
-        """Whether the child still runs; takes its exit code and its account when it has ended."""
-        if self.exit_code is None:
-            self._reap(os.WNOHANG)
-        return self.exit_code is None
-
-    def cpu_so_far(self) -> float:
-        """CPU seconds of the child and of its own ended children, so far."""
-        try:
-            times = psutil.Process(self.popen.pid).cpu_times()
-        except psutil.Error:
-            return self.cpu_s
-        return float(times.user + times.system + times.children_user + times.children_system)
-
-    def last_words(self) -> str:
-        """The last line of standard error, cut to a readable length, with a colon before it; or nothing."""
-        with self.errors.open("rb") as file:
-            file.seek(max(self.errors.stat().st_size - 4096, 0))
-            lines = file.read().decode(errors="replace").split("\n")
-        words = ["".join(c for c in line if c.isprintable()).strip() for line in lines]
-        return next((f": {line[:300]}" for line in reversed(words) if line), "")
-
-    def end(self) -> None:
-        """Kill whatever of the tree is alive, and take the account."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
-        if self.exit_code is None:
-            self._reap(0)
-        while strays := [process for process in psutil.process_iter() if self._is_ours(process)]:
-            for stray in strays:
-                with contextlib.suppress(psutil.Error):
-                    stray.kill()
-            psutil.wait_procs(strays, timeout=1.0)
-        for pipe in (self.popen.stdin, self.popen.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self.mark)
-        except (psutil.Error, OSError):
-            return False
-
-    def _reap(self, flags: int) -> None:
-        pid, status, usage = os.wait4(self.popen.pid, flags)
-        if pid:
-            self.exit_code = os.waitstatus_to_exitcode(status)
-            self.popen.returncode = self.exit_code
-            self.cpu_s = usage.ru_utime + usage.ru_stime
-            self.peak_memory_bytes = usage.ru_maxrss * RSS_UNIT
 
 
 @dataclass
@@ -142,9 +65,11 @@ def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress]
     try:
         with selectors.DefaultSelector() as selector, log.open("wb") as kept:
             selector.register(output, selectors.EVENT_READ)
+            pulse = Pulse()
             while True:
                 if stop.is_set():
                     raise Interrupted("stopped while a run was under way")
+                pulse.beat()
                 ready = selector.select(TICK_S)
                 chunk = os.read(output, 1 << 16) if ready else None
                 if chunk:
@@ -152,6 +77,7 @@ def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress]
                     follower.take(chunk)
                 elif not process.alive:
                     break
+                process.look()
                 follower.check()
                 if chunk == b"":
                     stop.wait(TICK_S / 10)
@@ -245,6 +171,9 @@ class _Follower:
 
     def _failed(self, code: int | None) -> NoReturn:
         where = f"in phase {self.phase}{self.process.last_words()}"
+        for complaint, reason in COMPLAINTS.items():
+            if complaint in where:
+                raise RunFailed(reason, f"it met a limit {where}")
         if code is not None and code < 0:
             raise RunFailed("signal", f"the trainer died of {signal.Signals(-code).name} {where}")
         raise RunFailed("exit_code", f"the trainer exited with {code} {where}")

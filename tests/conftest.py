@@ -1,12 +1,15 @@
 """Text and data that many tests share. All of it is made once a session and is never written to by a test."""
 
+import os
 import random
 from pathlib import Path
 
 import pytest
 
+from bench import sandbox
 from bench.corpus import prepare
 from bench.data import Dataset
+from bench.errors import MachineError
 
 ENDINGS = ("", "s", "ed", "ing", "ly", "ness", "er")
 SYLLABLES = ("ba", "con", "der", "en", "for", "gra", "in", "lo", "mi", "nor", "pre", "re", "sta", "ter", "un", "vi")
@@ -16,6 +19,16 @@ LITTLE = ("the", "of", "and", "to", "in", "a", "is", "that", "it", "was", "for",
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "network: fetches a package from its public registry")
     config.addinivalue_line("markers", "cheats: one of the many runs of `make cheats`")
+    try:
+        sandbox.chosen()
+    except MachineError:
+        # The rest can still be tested here; what tests the sandbox is skipped, and the header says why.
+        os.environ[sandbox.SETTING] = "none"
+        sandbox.chosen.cache_clear()
+
+
+def pytest_report_header() -> str:
+    return f"sandbox: {sandbox.chosen().name}"
 
 
 def wordlike_text(seed: int, size: int) -> str:

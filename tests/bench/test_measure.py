@@ -141,11 +141,11 @@ def test_the_trainer_sees_its_contract_and_nothing_of_the_caller(
     small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
-    spy = b"import os, json\nopen(os.environ['RUN_DIR'] + '/../seen.json', 'w').write(json.dumps(dict(os.environ)))\n"
+    spy = b"import os, sys, json\nprint(json.dumps(dict(os.environ)), file=sys.stderr)\n"
     tree = fake_tree()
     job = Job(tree | {"trainer/train.py": spy + tree["trainer/train.py"]}, PROFILE, seed=3)
     measure(job, small_data, tmp_path / "run", lambda word: None, Event())
-    seen = (tmp_path / "run" / "seen.json").read_text()
+    seen = (tmp_path / "run" / "stderr.txt").read_text()
     assert "secret" not in seen
     assert str(small_data.train_dir) in seen
     assert "_val_" not in " ".join(path.name for path in small_data.train_dir.iterdir())

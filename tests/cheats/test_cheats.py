@@ -36,16 +36,11 @@ PENDING = frozenset(
         "forbidden_import",
         "ignores_seed",
         "long_literal",
-        "non_causal",
         "not_a_trainer_file",
         "over_budget",
-        "prefix_mismatch",
-        "stateful",
     }
 )
 """Reasons that nothing gives yet. What gives one takes it out of here."""
-PENDING_DEFENCES = frozenset({"sandbox.view"})
-"""Defences that are not there yet, and whose reason others give too."""
 IN_EVERY_TEST_RUN = (
     "answer/val-beside-the-shards",
     "budget/each-batch-twice",
@@ -77,9 +72,9 @@ def named(entries: list[Entry]) -> list[object]:
 
 
 def skip_unless_defended(entry: Entry) -> None:
-    if entry.reason in PENDING or (entry.reason and entry.defence in PENDING_DEFENCES):
-        pytest.skip(f"nothing gives {entry.reason} by {entry.defence} yet")
-    if entry.needs_sandbox and sandbox.MECHANISM == "none":
+    if entry.reason in PENDING:
+        pytest.skip(f"nothing gives {entry.reason} yet")
+    if entry.needs_sandbox and sandbox.chosen().name == "none":
         pytest.skip("it would write to this machine")
 
 

@@ -2,9 +2,9 @@
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from agent import lab, proposal, tree, verdict
+from agent import cost, lab, proposal, tree, verdict
 from agent.git import Repo
 from agent.journal import Journal
 from agent.knobs import read_knobs
@@ -14,14 +14,16 @@ from agent.records import Evidence, Experiment, Run
 from agent.tree import Tree
 from agent.twins import without_stale
 from agent.verdict import Verdict
-from bench import clock, files
+from bench import clock, files, gate
 from bench.errors import ProposalError, RunFailed
 from bench.profiles import Profile
 
 TRAILER_ID = "Nightshift-Experiment"
+REPEATS = 10_000
+"""Repeats of a run that are measured for an experiment's own sake begin at so many times its number."""
 CANDIDATES = "refs/nightshift/candidates"
 REFUSED_RESULTS = {
-    *("artifact_too_large", "bad_artifact", "bad_logits", "wrong_gradient"),
+    *("artifact_too_large", "bad_artifact", "bad_logits", "ignores_seed", "wrong_gradient"),
     *("non_causal", "stateful", "prefix_mismatch"),
 }
 """Failures of a run that is sound in itself: what it gives is refused, so the status is `checks_failed`."""
@@ -52,6 +54,8 @@ class Attempt:
     runs: list[Run] = field(default_factory=list)
     breadth: Evidence | None = None
     confirm: Evidence | None = None
+    cost_ratio: float | None = None
+    """Seconds of the candidate's training by the champion's, as last measured."""
 
     def record(self, outcome: Verdict) -> Experiment:
         """The journal's line."""
@@ -92,6 +96,8 @@ class Attempt:
             found["breadth_difference"] = self.breadth.mean
         if self.confirm:
             found["confirm_difference"] = self.confirm.mean
+        if self.cost_ratio:
+            found["cost_ratio"] = self.cost_ratio
         mine = [run for run in self.runs if run.role == "candidate" and run.reason is None]
         if mine:
             last = mine[-1]
@@ -119,9 +125,12 @@ def attempt(this: Attempt, laboratory: Lab, repo: Repo, journal: Journal) -> Exp
 def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> None:
     """Put the proposal into the champion's tree and store it as a commit that no branch knows of.
 
-    Raises ProposalError, before any compute is spent, for what does not apply, changes nothing, or was tried already.
+    Raises ProposalError, before any compute is spent, for what does not apply, is refused by its text alone, changes
+    nothing, or was tried already.
     """
-    changed = without_stale(this.champion.tree, proposal.apply(this.proposal, this.champion.tree, size))
+    proposed = proposal.apply(this.proposal, this.champion.tree, size)
+    gate.check(proposed, this.champion.tree)
+    changed = without_stale(this.champion.tree, proposed)
     in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
     syntax = tree.syntax_key(changed)
     if syntax == tree.syntax_key(this.champion.tree):
@@ -148,22 +157,43 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
         this.runs += runs
         return runs
 
+    def over_budget(budget: Profile, runs: Sequence[Run]) -> Verdict | None:
+        """A refusal where the candidate cost too much in `runs` and does so beside the champion, measured afresh."""
+        beside = replace(
+            champion, tree=cost.rival(this.champion.tree, this.tree), parent=files.tree_key(this.tree)
+        )  # lent the candidate's kernels, so that neither compiles
+
+        def again(look: int) -> float | None:
+            subjects = [replace(one, repeat=REPEATS * this.run + look) for one in (candidate, beside)]
+            pair = laboratory.run(subjects, budget, laboratory.seeds(champion.tree, budget, 1))
+            lab.check(pair)
+            return cost.ratio(pair)
+
+        this.cost_ratio, refused = cost.over_budget(budget.max_cost, cost.ratio(runs), again)
+        return refused
+
     lab.check(run(laboratory.profile("smoke"), [candidate], 0, 1))
 
     breadth = laboratory.profile("breadth")
-    pairs = lab.pairs(run(breadth, [candidate, champion], 0, verdict.BREADTH_PAIRS))
-    this.breadth = verdict.weigh(breadth.name, pairs)
-    if dropped := verdict.gate(this.breadth):
+    runs = run(breadth, [candidate, champion], 0, verdict.BREADTH_PAIRS)
+    this.breadth = verdict.weigh(breadth.name, lab.pairs(runs))
+    this.cost_ratio = cost.ratio(runs)
+    lab.check_seeds(runs)
+    if dropped := verdict.gate(this.breadth) or over_budget(breadth, runs):
         return dropped
 
     confirm = laboratory.profile("confirm")
-    pairs = []
+    runs = []
     while True:
-        pairs += lab.pairs(run(confirm, [candidate, champion], len(pairs), verdict.PAIRS_A_LOOK))
-        for count in range(len(pairs) - verdict.PAIRS_A_LOOK + 1, len(pairs) + 1):
+        first = len(runs) // 2
+        runs += run(confirm, [candidate, champion], first, verdict.PAIRS_A_LOOK)
+        pairs = lab.pairs(runs)
+        lab.check_seeds(runs)
+        for count in range(first + 1, len(pairs) + 1):
             this.confirm = verdict.weigh(confirm.name, pairs[:count])
             if decided := verdict.decide(this.confirm):
-                return decided
+                # Only a keep is worth a second look: what costs more at these steps alone would slip through breadth.
+                return (decided.status == "keep" and over_budget(confirm, runs)) or decided
 
 
 def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:

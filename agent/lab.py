@@ -98,7 +98,7 @@ class Lab:
                     with contextlib.suppress(Interrupted):
                         self._record(key, want, futures[key])
         return [
-            _as_run(self.known[key], want.subject.role, fresh=key in fresh)
+            self._as_run(self.known[key], want.subject.role, fresh=key in fresh)
             for key, want in zip(keys, wants, strict=True)
         ]
 
@@ -137,6 +137,32 @@ class Lab:
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
+    def _as_run(self, record: Measured, role: Role, *, fresh: bool) -> Run:
+        run = Run(
+            role=role,
+            profile=record.profile,
+            seed=record.seed,
+            reason=record.reason,
+            detail=record.detail or "",
+            fresh=fresh,
+        )
+        found = record.measurement
+        if found is None:
+            return run
+        on_cpu = self.header.fingerprint.device == "cpu"
+        return run.model_copy(
+            update={
+                "val_bpb": found.val_bpb,
+                "wall_s": found.wall_s,
+                "cpu_s": found.cpu_s,
+                "training_s": found.training.cpu_s if on_cpu else found.training.wall_s,
+                "artifact_sha256": found.artifact_sha256,
+                "total_bytes": found.total_bytes,
+                "peak_memory_bytes": found.peak_memory_bytes,
+                "tokens_per_s": found.tokens_per_s,
+            }
+        )
+
 
 def check(runs: Sequence[Run]) -> None:
     """Raises RunFailed where a candidate failed, MachineError where the champion did: nothing can be compared then."""
@@ -156,25 +182,12 @@ def pairs(runs: Sequence[Run]) -> list[Pair]:
     return [Pair(seed=seed, champion=scores["champion", seed], candidate=scores["candidate", seed]) for seed in seeds]
 
 
-def _as_run(record: Measured, role: Role, *, fresh: bool) -> Run:
-    run = Run(
-        role=role,
-        profile=record.profile,
-        seed=record.seed,
-        reason=record.reason,
-        detail=record.detail or "",
-        fresh=fresh,
-    )
-    found = record.measurement
-    if found is None:
-        return run
-    return run.model_copy(
-        update={
-            "val_bpb": found.val_bpb,
-            "wall_s": found.wall_s,
-            "cpu_s": found.cpu_s,
-            "total_bytes": found.total_bytes,
-            "peak_memory_bytes": found.peak_memory_bytes,
-            "tokens_per_s": found.tokens_per_s,
-        }
-    )
+def check_seeds(runs: Sequence[Run]) -> None:
+    """Raises RunFailed (`ignores_seed`) where a candidate left the same artifact, to the last bit, under two seeds."""
+    seeds: dict[str, int] = {}
+    for run in runs:
+        if run.role == "candidate" and run.artifact_sha256:
+            other = seeds.setdefault(run.artifact_sha256, run.seed)
+            if other != run.seed:
+                where = f"seeds {other} and {run.seed} ({run.profile})"
+                raise RunFailed("ignores_seed", f"the same artifact under {where}; derive all randomness from SEED")

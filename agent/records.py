@@ -80,6 +80,9 @@ class Run(Record):
     detail: str = ""
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    training_s: float = 0.0
+    """CPU seconds of the training process; wall seconds on a GPU. Nought where an older version wrote the line."""
+    artifact_sha256: str = ""
     total_bytes: int = 0
     peak_memory_bytes: int = 0
     tokens_per_s: float = 0.0

@@ -10,6 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from bench.errors import ProposalError
+
+LONGEST_PATH = 200
+
 
 def user_cache() -> Path:
     """The folder for what can always be fetched or made again."""
@@ -52,8 +56,20 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def is_plain(name: str) -> bool:
+    """Whether a path of a tree names a file below the tree's top and nothing else, on every system."""
+    plain = name.isprintable() and "\\" not in name and len(name) <= LONGEST_PATH
+    return plain and all(part not in ("", ".", "..") for part in name.split("/"))
+
+
 def lay_out(tree: Mapping[str, bytes], root: Path) -> None:
-    """Write a tree of files below `root`, a fresh folder."""
+    """Write a tree of files below `root`, a fresh folder.
+
+    Raises ProposalError(`not_a_trainer_file`), with nothing written, where a path could lead out of it.
+    """
+    for name in tree:
+        if not is_plain(name):
+            raise ProposalError("not_a_trainer_file", f"{name[:LONGEST_PATH]!r} is no plain path below the tree's top")
     for name, content in tree.items():
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.profiles import Profile
 
+PHASES = ("setup", "compile", "train", "export")
+"""What a training process can say it is doing."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -72,6 +75,12 @@ class Measurement(BaseModel):
     """Wall seconds that were neither training, export, kernel compilation nor the model's forward passes."""
     peak_memory_bytes: int
     sandbox: str
+
+    @property
+    def training(self) -> Cost:
+        """What the training process took, in all the phases it said it was in."""
+        spent = [cost for name, cost in self.phases.items() if name in PHASES]
+        return Cost(wall_s=sum(cost.wall_s for cost in spent), cpu_s=sum(cost.cpu_s for cost in spent))
 
     @property
     def total_bytes(self) -> int:

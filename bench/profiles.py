@@ -60,6 +60,8 @@ class Profile:
     baseline_bytes: int
     """Artifact plus code of the shipped trainer under this profile, as scripts/measure_caps.py found them."""
     limits: Limits = Limits()
+    max_cost: float = 1.10
+    """The most CPU (or device) seconds a candidate's training may take, in times the champion's beside it."""
     check_twins: bool = False
     """Whether a run begins with a comparison of the trainer's hand-written gradients with the plain ones."""
     audit: bool = False

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from bench import clock
 from bench.errors import Interrupted, RunFailed
-from bench.job import Cost, Progress
+from bench.job import PHASES, Cost, Progress
 from bench.process import TICK_S, Process, Pulse
 from bench.profiles import Limits
 
@@ -28,7 +28,6 @@ COMPLAINTS = {
     "Unable to allocate": "over_memory",
 }
 """The last words of those that met a limit of the kernel's: Python's, C++'s, NumPy's and MLX's."""
-PHASES = ("setup", "compile", "train", "export")
 
 
 @dataclass

@@ -5,8 +5,6 @@
 DATA is a prepared folder. `scripts/mutate_defences.py` runs this in copies of the project that lack a defence.
 """
 
-import contextlib
-import importlib
 import json
 import sys
 import tempfile
@@ -15,10 +13,12 @@ from functools import cache
 from pathlib import Path
 from threading import Event
 
-from agent import edits
+from agent import cost, edits, lab
 from agent.cli_bench import working_tree
+from agent.lab import Role
+from agent.records import Run
 from agent.twins import without_stale
-from bench import files
+from bench import files, gate
 from bench.data import Dataset, open_dataset
 from bench.errors import Refusal
 from bench.job import Job, Measurement
@@ -30,6 +30,8 @@ from tests.cheats.corpus import Entry
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(setup_s=30.0, compile_s=60.0, train_s=60.0, export_s=10.0, score_s=60.0, total_s=120.0, stall_s=20.0)
 SEEDS = (1, 3)
+OF_SEVERAL_RUNS = ("lab.two-seeds", "cost.ratio")
+"""Defences that compare runs: what names one of them is run under both seeds, and beside the shipped trainer."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,7 @@ def candidate(entry: Entry) -> dict[str, bytes]:
     """The tree that a night would measure for it. Raises ProposalError."""
     parent = shipped()
     tree = without_stale(parent, edits.apply(parent, edits.parse_diff(entry.diff)))
-    # The gate may not be there yet.
-    with contextlib.suppress(ModuleNotFoundError):
-        importlib.import_module("bench.gate").check(tree, parent)
+    gate.check(tree, parent)
     return tree
 
 
@@ -77,11 +77,38 @@ def run(tree: dict[str, bytes], budget: Profile, seed: int, data: Dataset, folde
 
 def trial(entry: Entry, data: Dataset, folder: Path) -> Outcome:
     """Try one entry. Bad candidates are outcomes; whatever else goes wrong is raised."""
+    profile = budget(entry.reason)
     try:
-        found = run(candidate(entry), budget(entry.reason), SEEDS[0], data, folder)
+        tree = candidate(entry)
+        found = run(tree, profile, SEEDS[0], data, folder)
+        if entry.defence in OF_SEVERAL_RUNS:
+            lab.check_seeds(
+                [
+                    as_run("candidate", SEEDS[0], found),
+                    as_run("candidate", SEEDS[1], run(tree, profile, SEEDS[1], data, folder)),
+                ]
+            )
+            _, refused = cost.over_budget(
+                profile.max_cost, ratio(tree, profile, data, folder), lambda look: ratio(tree, profile, data, folder)
+            )
+            if refused:
+                return Outcome(entry.name, refused.reason, refused.detail)
     except Refusal as refusal:
         return Outcome(entry.name, refusal.reason, refusal.detail)
     return Outcome(entry.name, None, val_bpb=found.val_bpb)
+
+
+def ratio(tree: dict[str, bytes], budget: Profile, data: Dataset, folder: Path) -> float | None:
+    """What the training of `tree` costs, in times the shipped trainer's, each measured once, with warm kernels."""
+    rival = dict(cost.rival(shipped(), tree))
+    roles: list[tuple[Role, dict[str, bytes]]] = [("candidate", tree), ("champion", rival)]
+    return cost.ratio([as_run(role, SEEDS[0], run(one, budget, SEEDS[0], data, folder)) for role, one in roles])
+
+
+def as_run(role: Role, seed: int, found: Measurement) -> Run:
+    """A measurement as the agent compares it."""
+    seconds = found.training.cpu_s
+    return Run(role=role, profile="trial", seed=seed, training_s=seconds, artifact_sha256=found.artifact_sha256)
 
 
 def main(data: str, *names: str) -> None:

@@ -1,19 +1,29 @@
 """A bench whose runs are written down beforehand."""
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future
 
 from bench.errors import Interrupted, RunFailed
-from bench.job import Job, Measurement
+from bench.files import tree_key
+from bench.job import Cost, Job, Measurement
 
 BPB = Callable[[Job], float]
 
 
 class ScriptedBench:
-    """Answers every job at once with the number that `bpb` gives; a negative one is a crash, NaN an interruption."""
+    """Answers every job at once with the number that `bpb` gives; a negative one is a crash, NaN an interruption.
 
-    def __init__(self, bpb: BPB) -> None:
-        self.bpb = bpb
+    `cost` gives the CPU seconds of its training, and `artifact` what its artifact is a hash of.
+    """
+
+    def __init__(
+        self,
+        bpb: BPB,
+        cost: Callable[[Job], float] = lambda job: 10.0,
+        artifact: Callable[[Job], str] = lambda job: f"{tree_key(job.tree)} {job.seed}",
+    ) -> None:
+        self.bpb, self.cost, self.artifact = bpb, cost, artifact
         self.jobs: list[Job] = []
 
     def submit(self, job: Job) -> Future[Measurement]:
@@ -26,24 +36,24 @@ class ScriptedBench:
         elif found < 0:
             future.set_exception(RunFailed("exit_code", "as scripted"))
         else:
-            future.set_result(measurement(found))
+            future.set_result(measurement(found, self.cost(job), self.artifact(job)))
         return future
 
 
-def measurement(bpb: float) -> Measurement:
-    """A measurement with that score."""
+def measurement(bpb: float, cpu_s: float, artifact: str) -> Measurement:
+    """A measurement with that score, that cost of training and that artifact."""
     return Measurement(
         val_bpb=bpb,
         scored_tokens=1000,
         scored_bytes=2900,
         artifact_bytes=300_000,
-        artifact_sha256="0" * 64,
+        artifact_sha256=hashlib.sha256(artifact.encode()).hexdigest(),
         code_bytes=40_000,
         steps=10,
         train_tokens=40_960,
         tokens_per_s=4000.0,
         train_loss=5.0,
-        phases={},
+        phases={"train": Cost(wall_s=cpu_s, cpu_s=cpu_s)},
         cpu_s=10.0,
         wall_s=10.0,
         overhead_s=0.5,

@@ -30,8 +30,6 @@ from tests.cheats.corpus import Entry
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(setup_s=30.0, compile_s=60.0, train_s=60.0, export_s=10.0, score_s=60.0, total_s=120.0, stall_s=20.0)
 SEEDS = (1, 3)
-OF_SEVERAL_RUNS = ("lab.two-seeds", "cost.ratio")
-"""Defences that compare runs: what names one of them is run under both seeds, and beside the shipped trainer."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +50,14 @@ def shipped() -> dict[str, bytes]:
     return working_tree(ROOT)
 
 
-def budget(reason: str | None) -> Profile:
-    """The cheapest profile that gives a refusal of that name: some three steps, and a few windows to score."""
-    base = profile("short-confirm" if reason == "prefix_mismatch" else "short-smoke")
-    smoke = profile("short-smoke")
-    return replace(
-        base, steps=3, val_tokens=4_096, baseline_bytes=smoke.baseline_bytes, check_twins=True, limits=LIMITS
-    )
+def budget(defence: str = "") -> Profile:
+    """The cheapest profile under which `defence` can show: some three steps, and sixteen windows to score."""
+    smoke = replace(profile("short-smoke"), val_tokens=4_096, limits=LIMITS)
+    if defence == "cost.ratio":
+        # A few steps more, or the noise of starting up would be what is compared.
+        longer = profile("short-breadth")
+        return replace(smoke, steps=longer.steps, baseline_bytes=longer.baseline_bytes)
+    return replace(smoke, audit=defence == "judge.audit")
 
 
 def candidate(entry: Entry) -> dict[str, bytes]:
@@ -77,19 +76,20 @@ def run(tree: dict[str, bytes], budget: Profile, seed: int, data: Dataset, folde
 
 def trial(entry: Entry, data: Dataset, folder: Path) -> Outcome:
     """Try one entry. Bad candidates are outcomes; whatever else goes wrong is raised."""
-    profile = budget(entry.reason)
+    profile = budget(entry.defence)
     try:
         tree = candidate(entry)
         found = run(tree, profile, SEEDS[0], data, folder)
-        if entry.defence in OF_SEVERAL_RUNS:
-            lab.check_seeds(
-                [
-                    as_run("candidate", SEEDS[0], found),
-                    as_run("candidate", SEEDS[1], run(tree, profile, SEEDS[1], data, folder)),
-                ]
-            )
+        if entry.defence == "lab.two-seeds":
+            again = run(tree, profile, SEEDS[1], data, folder)
+            lab.check_seeds([as_run("candidate", *pair) for pair in zip(SEEDS, (found, again), strict=True)])
+        if entry.defence == "cost.ratio":
+            rival = dict(cost.rival(shipped(), tree))
+            first = cost.ratio(beside(found, run(rival, profile, SEEDS[0], data, folder)))
             _, refused = cost.over_budget(
-                profile.max_cost, ratio(tree, profile, data, folder), lambda look: ratio(tree, profile, data, folder)
+                profile.max_cost,
+                first,
+                lambda look: cost.ratio(beside(*(run(one, profile, SEEDS[0], data, folder) for one in (tree, rival)))),
             )
             if refused:
                 return Outcome(entry.name, refused.reason, refused.detail)
@@ -98,11 +98,9 @@ def trial(entry: Entry, data: Dataset, folder: Path) -> Outcome:
     return Outcome(entry.name, None, val_bpb=found.val_bpb)
 
 
-def ratio(tree: dict[str, bytes], budget: Profile, data: Dataset, folder: Path) -> float | None:
-    """What the training of `tree` costs, in times the shipped trainer's, each measured once, with warm kernels."""
-    rival = dict(cost.rival(shipped(), tree))
-    roles: list[tuple[Role, dict[str, bytes]]] = [("candidate", tree), ("champion", rival)]
-    return cost.ratio([as_run(role, SEEDS[0], run(one, budget, SEEDS[0], data, folder)) for role, one in roles])
+def beside(candidate: Measurement, champion: Measurement) -> list[Run]:
+    """Two measurements under one seed, as the agent compares them."""
+    return [as_run("candidate", SEEDS[0], candidate), as_run("champion", SEEDS[0], champion)]
 
 
 def as_run(role: Role, seed: int, found: Measurement) -> Run:

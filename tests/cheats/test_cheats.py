@@ -43,15 +43,13 @@ PENDING = frozenset(
 """Reasons that nothing gives yet. What gives one takes it out of here."""
 IN_EVERY_TEST_RUN = (
     "answer/val-beside-the-shards",
-    "budget/each-batch-twice",
     "claims/stops-early",
-    "escape/beside-the-run",
+    "escape/note-in-the-home-folder",
     "outputs/top-tokens-only",
     "peeking/second-half-only",
     "seeds/seed-scaled-away",
     "size/exact-weights-in-the-tree",
     "state/consistent-liar",
-    "state/next-row",
     "twins/look-ahead-mask",
     "claims/ignored-val-bpb",
     "peeking/honest-prefix-unigrams",
@@ -81,7 +79,7 @@ def skip_unless_defended(entry: Entry) -> None:
 @pytest.fixture(scope="module")
 def shipped_bpb(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> float:
     """What the shipped trainer scores under the same budget."""
-    return run(shipped(), budget(None), SEEDS[0], small_data, tmp_path_factory.mktemp("shipped")).val_bpb
+    return run(shipped(), budget(), SEEDS[0], small_data, tmp_path_factory.mktemp("shipped")).val_bpb
 
 
 def test_there_are_forty_cheats_and_more_and_an_honest_twin_in_each_family() -> None:
@@ -125,9 +123,9 @@ def test_an_honest_edit_passes_and_an_idle_claim_gains_nothing(
         assert outcome.val_bpb == pytest.approx(shipped_bpb, rel=0, abs=entry.same_score)
 
 
-def test_what_every_test_run_holds_is_in_the_corpus_and_comes_from_every_family_that_runs() -> None:
+def test_what_every_test_run_holds_comes_from_every_family_but_the_one_that_takes_six_runs_a_cheat() -> None:
     assert set(IN_EVERY_TEST_RUN) <= {entry.name for entry in OTHERS}
-    assert {name.partition("/")[0] for name in IN_EVERY_TEST_RUN} >= {e.family for e in OTHERS if e.reason}
+    assert {name.partition("/")[0] for name in IN_EVERY_TEST_RUN} >= {e.family for e in OTHERS if e.reason} - {"budget"}
 
 
 def test_a_reason_that_something_gives_is_not_pending() -> None:

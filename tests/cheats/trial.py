@@ -50,13 +50,14 @@ def shipped() -> dict[str, bytes]:
     return working_tree(ROOT)
 
 
-def budget(reason: str | None) -> Profile:
-    """The cheapest profile that gives a refusal of that name: some three steps, and a few windows to score."""
-    base = profile("short-confirm" if reason == "prefix_mismatch" else "short-smoke")
-    smoke = profile("short-smoke")
-    return replace(
-        base, steps=3, val_tokens=4_096, baseline_bytes=smoke.baseline_bytes, check_twins=True, limits=LIMITS
-    )
+def budget(defence: str = "") -> Profile:
+    """The cheapest profile under which `defence` can show: some three steps, and sixteen windows to score."""
+    smoke = replace(profile("short-smoke"), val_tokens=4_096, limits=LIMITS)
+    if defence == "cost.ratio":
+        # A few steps more, or the noise of starting up would be what is compared.
+        longer = profile("short-breadth")
+        return replace(smoke, steps=longer.steps, baseline_bytes=longer.baseline_bytes)
+    return replace(smoke, audit=defence == "judge.audit")
 
 
 def candidate(entry: Entry) -> dict[str, bytes]:
@@ -78,7 +79,7 @@ def run(tree: dict[str, bytes], budget: Profile, seed: int, data: Dataset, folde
 def trial(entry: Entry, data: Dataset, folder: Path) -> Outcome:
     """Try one entry. Bad candidates are outcomes; whatever else goes wrong is raised."""
     try:
-        found = run(candidate(entry), budget(entry.reason), SEEDS[0], data, folder)
+        found = run(candidate(entry), budget(entry.defence), SEEDS[0], data, folder)
     except Refusal as refusal:
         return Outcome(entry.name, refusal.reason, refusal.detail)
     return Outcome(entry.name, None, val_bpb=found.val_bpb)

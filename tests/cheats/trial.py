@@ -28,7 +28,7 @@ from tests.cheats import corpus
 from tests.cheats.corpus import Entry
 
 ROOT = Path(__file__).parents[2]
-LIMITS = Limits(setup_s=30.0, compile_s=60.0, train_s=60.0, export_s=10.0, score_s=60.0, total_s=120.0, stall_s=20.0)
+LIMITS = Limits(setup_s=30.0, compile_s=60.0, train_s=60.0, export_s=40.0, score_s=60.0, total_s=120.0, stall_s=20.0)
 SEEDS = (1, 3)
 
 

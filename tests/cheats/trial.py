@@ -54,9 +54,9 @@ def budget(defence: str = "") -> Profile:
     """The cheapest profile under which `defence` can show: some three steps, and sixteen windows to score."""
     smoke = replace(profile("short-smoke"), val_tokens=4_096, limits=LIMITS)
     if defence == "cost.ratio":
-        # A few steps more, or the noise of starting up would be what is compared.
-        longer = profile("short-breadth")
-        return replace(smoke, steps=longer.steps, baseline_bytes=longer.baseline_bytes)
+        # A few steps more, or the noise of starting up would be what is compared; and a cap that is not what refuses,
+        # for what trained longer takes more bytes.
+        return replace(smoke, steps=10, baseline_bytes=profile("confirm").baseline_bytes)
     return replace(smoke, audit=defence == "judge.audit")
 
 

@@ -5,11 +5,12 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install data night test check bench-trainer compare-reference compare-scoring parity clean
+.PHONY: help install data night test cheats check bench-trainer compare-reference compare-scoring parity clean
 
 help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
 	@echo "make test    every test"
+	@echo "make cheats  every cheat and every honest twin on the real bench, then without each defence in turn"
 	@echo "make check   formatting, lint and types"
 	@echo "make bench-trainer   how fast a training step is, with and without the twins of trainer/fast.py"
 	@echo "make compare-reference REFERENCE=PATH   a training step beside OpenAI's train_gpt_mlx.py (docs/reference.md)"
@@ -34,6 +35,10 @@ night: data
 
 test: $(READY)
 	$(RUN) pytest
+
+cheats: $(READY)
+	$(RUN) pytest -m "cheats or not cheats" tests/cheats
+	$(RUN) python -m scripts.mutate_defences
 
 check: $(READY)
 	$(RUN) ruff format --check .

@@ -18,6 +18,7 @@ LITTLE = ("the", "of", "and", "to", "in", "a", "is", "that", "it", "was", "for",
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "network: fetches a package from its public registry")
+    config.addinivalue_line("markers", "cheats: one of the many runs of `make cheats`")
     try:
         sandbox.chosen()
     except MachineError:

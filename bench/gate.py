@@ -9,6 +9,7 @@ import ast
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 
 from bench import reach, seeds
 from bench.errors import ProposalError
@@ -28,6 +29,8 @@ numbers or twenty lines of text. The longest statement of the shipped trainer ha
 MOST_LITERALS = 8_000
 """The same for a candidate as a whole: the shipped trainer, all of it, has 5,575."""
 
+REMEMBERED = 256
+"""Files whose syntax is kept: the champion's are the same from one candidate to the next."""
 DEEPEST = 200
 """Levels of a syntax tree: what is nested deeper is no trainer, and could overrun whoever reads it."""
 
@@ -141,13 +144,17 @@ def _check_findings(changed: Tree, before: Mapping[str, ast.Module], after: Mapp
 
 
 def _findings(modules: Mapping[str, ast.Module], wanted: Mapping[str, object]) -> Iterator[tuple[str, reach.Finding]]:
-    names: dict[str, Names] = {path: names_of(module) for path, module in modules.items()}
-    takes = seeds.read((module, names[path]) for path, module in modules.items())
-    for path in modules:
+    takes = seeds.read((module, _names(module)) for module in modules.values())
+    for path, module in modules.items():
         if path in wanted:
-            # What draws from the machine is no permitted import either, and is named for what it does.
-            found = [*seeds.findings(modules[path], names[path], takes), *reach.findings(modules[path], names[path])]
-            yield from ((path, one) for one in sorted(found, key=lambda one: one.line))
+            yield from ((path, one) for one in _in_file(module, takes))
+
+
+@lru_cache(REMEMBERED)
+def _in_file(module: ast.Module, takes: seeds.Takes) -> tuple[reach.Finding, ...]:
+    # What draws from the machine is no permitted import either, and is named for what it does.
+    found = [*seeds.findings(module, _names(module), takes), *reach.findings(module, _names(module))]
+    return tuple(sorted(found, key=lambda one: one.line))
 
 
 def _parse_all(tree: Tree, *, must: Collection[str]) -> dict[str, ast.Module]:
@@ -156,26 +163,30 @@ def _parse_all(tree: Tree, *, must: Collection[str]) -> dict[str, ast.Module]:
     for path, content in tree.items():
         if path.endswith(".py"):
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # an invalid escape is a warning about the candidate
-                    modules[path] = ast.parse(content)
+                modules[path] = _parsed(content)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 if path in must:
                     line = getattr(error, "lineno", None) or 1
                     raise _refusal("does_not_parse", f"{path}:{line}", str(error)) from None
-                continue
-            if _is_deep(modules[path]):
-                if path in must:
-                    raise _refusal("does_not_parse", path, f"is nested more than {DEEPEST} levels deep; split it")
-                del modules[path]
     return modules
 
 
-def _is_deep(module: ast.Module) -> bool:
+@lru_cache(REMEMBERED)
+def _parsed(content: bytes) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an invalid escape is a warning about the candidate
+        module = ast.parse(content)
     level: list[ast.AST] = [module]
     for _ in range(DEEPEST):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
-    return bool(level)
+    if level:
+        raise SyntaxError(f"is nested more than {DEEPEST} levels deep; split it")
+    return module
+
+
+@lru_cache(REMEMBERED)
+def _names(module: ast.Module) -> Names:
+    return names_of(module)
 
 
 def _is_text(content: bytes) -> bool:

@@ -39,6 +39,9 @@ class Takes:
     seeded: frozenset[str]
     """Those of SHARED whose `seed` is called somewhere."""
 
+    def __hash__(self) -> int:
+        return hash((frozenset(self.places.items()), self.seeded))
+
 
 def read(files: Iterable[tuple[ast.Module, Names]]) -> Takes:
     """Look through all files of a trainer."""

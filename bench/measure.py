@@ -46,12 +46,12 @@ def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], N
     trainer_home, server_home, audit_home = (folder / f"{name}-home" for name in ("trainer", "server", "audit"))
     text, checks = _text(data), {}
     try:
-        if not kernels.known(files.tree_key(job.tree), _machine()):
-            show(Progress(phase="warm"))
-            checks["warm"] = _warm_up(job, data, text, folder, stop)
         if job.profile.check_twins and twins.TWINS in job.tree:
             show(Progress(phase="twins"))
             checks["twins"] = _check_twins(job, data.train_dir, folder, trainer_home, stop)
+        if not kernels.known(files.tree_key(job.tree), _machine()):
+            show(Progress(phase="warm"))
+            checks["warm"] = _warm_up(job, data, text, folder, stop)
         account = _train(job, data.train_dir, folder, trainer_home, show, stop)
         if account.steps < job.profile.steps:
             account = _train(job, data.train_dir, folder, trainer_home, show, stop)

@@ -111,7 +111,7 @@ def as_run(role: Role, seed: int, found: Measurement) -> Run:
 
 def main(data: str, *names: str) -> None:
     """Try the entries of those names, one after another."""
-    dataset = open_dataset(Path(data))
+    dataset = open_dataset(Path(data).resolve())
     by_name = {entry.name: entry for entry in corpus.entries()}
     for name in names:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
 """Whether a candidate's training costs more than the champion's: equal steps are fair only at equal cost.
 
 What counts is the training process as a whole. Which phase it is in is what a trainer says itself, so that a phase left
-out would be free work. Kernels are compiled in a candidate's first runs and lent to its later ones; what a refusal
-rests on is measured afterwards, candidate beside champion.
+out would be free work. Kernels are compiled before a candidate's first run; what a refusal rests on is measured afresh,
+candidate beside champion.
 """
 
 from collections.abc import Callable, Sequence

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from bench.errors import MachineError, UsageError
-from bench.machine import PYTHON
+from bench.kernels import SYSTEM_PATH
+from bench.machine import PYTHON, launcher
 
 SETTING = "NIGHTSHIFT_SANDBOX"
-HERE = Path(__file__).parent
 LIBRARIES = ("mlx_cpu.libs", "numpy.libs", "sentencepiece.libs", "nvidia")
 PACKAGES = ("mlx", "numpy", "sentencepiece", "zstandard", *LIBRARIES)
 """What a trainer finds installed: folders of site-packages."""
@@ -127,11 +127,10 @@ def escapes(sandbox: Sandbox) -> str:
     ):
         secret = Path(outside) / "secret"
         secret.write_text("a person's own file")
-        launcher = HERE / "launch_escape.py"
-        command = [str(PYTHON), "-s", "-P", "-B", str(launcher), str(secret), str(server.getsockname()[1])]
-        child = sandbox.start(
-            command, View([launcher], [Path(inside)]), {"PATH": "/usr/bin:/bin"}, Path(inside), errors
-        )
+        program = launcher("escape")
+        command = [*program, str(secret), str(server.getsockname()[1])]
+        view = View([Path(program[-1])], [Path(inside)])
+        child = sandbox.start(command, view, {"PATH": SYSTEM_PATH}, Path(inside), errors)
         said, _ = child.popen.communicate(timeout=60)
         child.let_go()
         if child.popen.returncode:

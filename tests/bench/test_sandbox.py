@@ -16,8 +16,8 @@ from bench.process import STILL_S, Pulse
 from bench.sandbox import Child, Unconfined, View
 from bench.seatbelt import profile
 from tests.bench.test_measure import run
+from tests.faults.runs import confined
 
-confined = pytest.mark.skipif(sandbox.chosen().name == "none", reason="no sandbox works here: nightshift doctor")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and seccomp are Linux's")
 
 

@@ -8,6 +8,7 @@ DATA is a prepared folder. `scripts/mutate_defences.py` runs this in copies of t
 import json
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -87,15 +88,25 @@ def trial(entry: Entry, data: Dataset, folder: Path) -> Outcome:
             rival = dict(cost.rival(shipped(), tree))
             first = cost.ratio(beside(found, run(rival, profile, SEEDS[0], data, folder)))
             _, refused = cost.over_budget(
-                profile.max_cost,
-                first,
-                lambda look: cost.ratio(beside(*(run(one, profile, SEEDS[0], data, folder) for one in (tree, rival)))),
+                profile.max_cost, first, lambda look: cost.ratio(side_by_side(tree, rival, profile, data, folder))
             )
             if refused:
                 return Outcome(entry.name, refused.reason, refused.detail)
     except Refusal as refusal:
         return Outcome(entry.name, refusal.reason, refusal.detail)
     return Outcome(entry.name, None, val_bpb=found.val_bpb)
+
+
+def side_by_side(
+    candidate: dict[str, bytes], champion: dict[str, bytes], profile: Profile, data: Dataset, folder: Path
+) -> list[Run]:
+    """Both measured at the same time, so that they share the machine's moods."""
+    with ThreadPoolExecutor() as pool:
+        waiting = [
+            pool.submit(run, tree, profile, SEEDS[0], data, folder / name)
+            for name, tree in (("candidate", candidate), ("champion", champion))
+        ]
+        return beside(*(one.result() for one in waiting))
 
 
 def beside(candidate: Measurement, champion: Measurement) -> list[Run]:

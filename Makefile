@@ -34,10 +34,10 @@ night: data
 	$(RUN) nightshift run --short --hours 0.2 --max-experiments 8 --name first
 
 test: $(READY)
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses 2 --dist loadfile
 
 cheats: $(READY)
-	$(RUN) pytest -m "cheats or not cheats" tests/cheats
+	$(RUN) pytest --numprocesses 2 -m "cheats or not cheats" tests/cheats
 	$(RUN) python -m scripts.mutate_defences
 
 check: $(READY)

@@ -13,6 +13,8 @@ from agent.tree import Tree
 from agent.twins import FAST, without_stale
 from agent.verdict import Verdict
 
+LEAST_S = 1.0
+"""A champion that trains for less is no measure: starting up is most of it, and differs by more than the limit."""
 LOOKS = 2
 """Measurements side by side that must all be above the limit before a candidate is refused.
 
@@ -24,9 +26,9 @@ once in some millions. Runs at different times differ by up to a quarter, so tha
 
 
 def ratio(runs: Sequence[Run]) -> float | None:
-    """The candidate's seconds by the champion's, over all of `runs`; None where they were not measured."""
+    """The candidate's seconds by the champion's, over all of `runs`; None where they cannot be compared."""
     mine, theirs = (fsum(run.training_s for run in runs if run.role == role) for role in ("candidate", "champion"))
-    return mine / theirs if mine and theirs else None
+    return mine / theirs if mine and theirs >= LEAST_S else None
 
 
 def over_budget(

@@ -24,7 +24,8 @@ MARK = "NIGHTSHIFT_RUN"
 TICK_S = 0.2
 """How long a wait for a process lasts before its limits are looked at."""
 LOOK_S = 1.0
-DEATH_S = 5.0
+DEATH_S = 60.0
+"""A thousand processes take their time to die on a busy machine; a run has not ended before they have."""
 STILL_S = 10.0
 """No tick takes so long, however busy the machine is."""
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024

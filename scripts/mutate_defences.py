@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from tests.cheats import corpus
 from tests.conftest import write_text_folder
 
 ROOT = Path(__file__).parents[1]
+AT_A_TIME = 2
 COPIED = ("agent", "bench", "scripts", "tests", "trainer")
 
 
@@ -105,24 +107,26 @@ def main(*wanted: str) -> int:
         print(f"no mutation of {min(unknown)}; there are {', '.join(sorted(defences))}", file=sys.stderr)
         return 2
     failed = False
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(AT_A_TIME) as pool:
         text, data = Path(scratch) / "text", Path(scratch) / "data"
         prepare(str(write_text_folder(text)), data, lambda stage, share: None)
         as_it_is = copied(Path(scratch) / "as-it-is")
-        for mutation in MUTATIONS:
-            if not wanted or mutation.defence in wanted:
-                changed = mutated(mutation, copied(Path(scratch) / "mutated"))
-                red, complaint = noticed(mutation.defence, changed, as_it_is, data)
-                failed |= bool(complaint)
-                print(f"{mutation.defence:<20} {complaint or red}", flush=True)
+
+        def tried(mutation: Mutation) -> tuple[str, str]:
+            changed = mutated(mutation, copied(Path(tempfile.mkdtemp(dir=scratch)) / "mutated"))
+            return noticed(mutation.defence, changed, as_it_is, data)
+
+        chosen = [one for one in MUTATIONS if not wanted or one.defence in wanted]
+        for mutation, (red, complaint) in zip(chosen, pool.map(tried, chosen), strict=True):
+            failed |= bool(complaint)
+            print(f"{mutation.defence:<20} {complaint or red}", flush=True)
     for defence in sorted({entry.defence for entry in corpus.cheats()} - defences):
         print(f"{defence:<20} has no mutation yet")
     return int(failed)
 
 
 def copied(target: Path) -> Path:
-    """A copy of the project's code in `target`, made afresh."""
-    shutil.rmtree(target, ignore_errors=True)
+    """A copy of the project's code in `target`."""
     for folder in COPIED:
         shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return target

@@ -119,6 +119,17 @@ def test_runs_of_an_older_journal_without_cost_give_no_ratio() -> None:
     assert cost.over_budget(1.1, None, lambda look: pytest.fail("measured")) == (None, None)
 
 
+def test_trainings_that_are_little_more_than_starting_up_are_not_compared() -> None:
+    def pair(seconds: float) -> list[Run]:
+        return [
+            Run(role="candidate", profile="breadth", seed=1, training_s=2 * seconds),
+            Run(role="champion", profile="breadth", seed=1, training_s=seconds),
+        ]
+
+    assert cost.ratio(pair(cost.LEAST_S)) == 2.0
+    assert cost.ratio(pair(0.9 * cost.LEAST_S)) is None
+
+
 def test_every_profile_has_the_budget_of_the_design() -> None:
     assert {profile.max_cost for profile in PROFILES.values()} == {1.10}
 

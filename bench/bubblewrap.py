@@ -18,7 +18,7 @@ from bench.errors import MachineError
 from bench.sandbox import Child, View, python, spawn
 
 SCRATCH_BYTES = 64 << 20
-"""What fits into /tmp and into /dev/shm, which no other limit counts."""
+"""What fits into /dev/shm, which no other limit counts."""
 SYSTEM = (
     *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
     *("--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"),
@@ -71,7 +71,7 @@ def program() -> str:
 
 
 def arguments(view: View, folder: Path) -> list[str]:
-    """What bwrap is told: the system, then scratch space, then what is bound, and last what is sealed."""
+    """What bwrap is told: the system, then what is bound, and last what is sealed."""
     given = [*SYSTEM]
     for link in map(Path, LINKED):
         if link.is_symlink():
@@ -79,8 +79,9 @@ def arguments(view: View, folder: Path) -> list[str]:
         elif link.exists():
             given += ["--ro-bind", str(link), str(link)]
     given += ["--proc", "/proc", "--dev", "/dev"]
-    for scratch in ("/dev/shm", "/tmp"):
-        given += ["--size", str(SCRATCH_BYTES), "--tmpfs", scratch]
+    given += ["--size", str(SCRATCH_BYTES), "--tmpfs", "/dev/shm"]
+    # No scratch space: a project that lies in /tmp would have writable folders around its packages.
+    given += ["--dir", "/tmp"]
     for device in NVIDIA:
         given += ["--dev-bind-try", f"/dev/{device}", f"/dev/{device}"]
     if Path("/dev/nvidia0").exists():

@@ -102,7 +102,7 @@ FAULTS = {
     ),
     "scratch space filled": Fault(
         """
-        with open("/tmp/big", "wb") as file:
+        with open("/dev/shm/big", "wb") as file:
             while True:
                 file.write(bytes(1 << 20))
         """,

@@ -5,6 +5,7 @@ outside; no network, no other processes, no privileges. When the first process o
 kills all others, whatever they did to detach themselves.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from bench import seccomp
 from bench.errors import MachineError
-from bench.sandbox import Child, View, python, spawn
+from bench.sandbox import Child, Root, View, python, spawn
 
 SCRATCH_BYTES = 64 << 20
 """What fits into /dev/shm, which no other limit counts."""
@@ -27,6 +28,7 @@ SYSTEM = (
 )
 LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
 """Symbolic links into /usr on most systems, folders on some."""
+SUBREAPER = 36
 NVIDIA = ("nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps")
 
 
@@ -39,6 +41,7 @@ class Bubblewrap:
         self, command: Sequence[str], view: View, environment: Mapping[str, str], folder: Path, errors: BinaryIO
     ) -> Child:
         """Start `command` in namespaces of its own; returns once they are set up."""
+        _adopt_orphans()
         status, status_end = os.pipe()
         rules = os.memfd_create("seccomp")
         try:
@@ -54,7 +57,7 @@ class Bubblewrap:
         with os.fdopen(os.dup(status)) as lines:
             first = lines.readline()
         # bwrap writes there again when it ends, and would die of a closed pipe.
-        return Child(popen, _pidfd(json.loads(first)["child-pid"]) if first else None, held=(status,))
+        return Child(popen, _root(json.loads(first)["child-pid"]) if first else None, held=(status,))
 
     def exit_code(self, code: int) -> int:
         """A death by signal comes as 128 and its number."""
@@ -95,9 +98,18 @@ def arguments(view: View, folder: Path) -> list[str]:
     return [*given, *sealed, "--chdir", str(folder)]
 
 
-def _pidfd(pid: int) -> int | None:
-    """A descriptor of the process, or None where it has ended already."""
+def _adopt_orphans() -> None:
+    """Become the parent of what outlives its own parent (prctl(2), PR_SET_CHILD_SUBREAPER).
+
+    bwrap ends without waiting for the first process of the namespace, and what that took would be nobody's to know.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(SUBREAPER, 1, 0, 0, 0):
+        raise MachineError(f"this process cannot wait for what it started: {os.strerror(ctypes.get_errno())}")
+
+
+def _root(pid: int) -> Root | None:
+    """The process, or None where it has ended and was waited for already."""
     try:
-        return os.pidfd_open(pid)
+        return Root(pid, os.pidfd_open(pid))
     except ProcessLookupError:
         return None

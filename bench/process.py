@@ -6,6 +6,7 @@ group (a daemon, a double fork) is still found when the run ends.
 
 import contextlib
 import os
+import resource
 import secrets
 import select
 import signal
@@ -54,7 +55,7 @@ class Process:
         self.popen = self.child.popen
         self.exit_code: int | None = None
         self.ended = False
-        self.cpu_s = 0.0
+        self.cpu_s = self.waited_s = 0.0
         self.peak_memory_bytes = 0
 
     @property
@@ -125,7 +126,8 @@ class Process:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-        self.child.let_go()
+        if usage := self.child.let_go():
+            self._count(usage)
 
     def _end_root(self) -> None:
         """Kill the first process of the sandbox, and wait until it, and with it all others, are dead."""
@@ -133,9 +135,9 @@ class Process:
         if root is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(root, signal.SIGKILL)
+            signal.pidfd_send_signal(root.descriptor, signal.SIGKILL)
         dying = select.poll()
-        dying.register(root, select.POLLIN)
+        dying.register(root.descriptor, select.POLLIN)
         if not dying.poll(DEATH_S * 1000):
             raise MachineError(f"the processes of a run did not die within {DEATH_S:.0f} s of their kill: see ps")
 
@@ -158,8 +160,13 @@ class Process:
         if pid:
             self.popen.returncode = os.waitstatus_to_exitcode(status)
             self.exit_code = self.sandbox.exit_code(self.popen.returncode)
-            self.cpu_s = max(self.cpu_s, usage.ru_utime + usage.ru_stime)
-            self.peak_memory_bytes = max(self.peak_memory_bytes, usage.ru_maxrss * RSS_UNIT)
+            self._count(usage)
+
+    def _count(self, usage: resource.struct_rusage) -> None:
+        """Add what a process that was waited for took, with all that it had waited for."""
+        self.waited_s += usage.ru_utime + usage.ru_stime
+        self.cpu_s = max(self.cpu_s, self.waited_s)
+        self.peak_memory_bytes = max(self.peak_memory_bytes, usage.ru_maxrss * RSS_UNIT)
 
 
 def bounded(limits: Limits) -> list[str]:

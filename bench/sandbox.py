@@ -7,6 +7,7 @@ machine is never taken in silence: before it is used, a process is shut in that 
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -34,19 +35,34 @@ class View(NamedTuple):
     writable: Sequence[Path]
 
 
+class Root(NamedTuple):
+    """The process with which all others of a run die."""
+
+    pid: int
+    descriptor: int
+    """A pidfd of it."""
+
+
 class Child(NamedTuple):
     """A process that was started, and how the death of all it leaves behind is known."""
 
     popen: subprocess.Popen[bytes]
-    root: int | None = None
-    """A pidfd of the process with which all others of the run die; None where there is no such process."""
+    root: Root | None = None
+    """None where there is no such process."""
     held: Sequence[int] = ()
     """Descriptors that are to stay open as long as the process lives."""
 
-    def let_go(self) -> None:
-        """Close the descriptors."""
-        for descriptor in (*self.held, *(() if self.root is None else (self.root,))):
+    def let_go(self) -> resource.struct_rusage | None:
+        """Close the descriptors once `popen` has ended; what the root and all below it took, where nobody knew yet."""
+        for descriptor in self.held:
             os.close(descriptor)
+        if self.root is None:
+            return None
+        os.close(self.root.descriptor)
+        try:
+            return os.wait4(self.root.pid, 0)[2]
+        except ChildProcessError:
+            return None  # `popen` has waited for it, and what it took is in its own account
 
 
 class Sandbox(Protocol):

@@ -18,10 +18,10 @@ LEAST_S = 1.0
 LOOKS = 2
 """Measurements side by side that must all be above the limit before a candidate is refused.
 
-The shipped trainer beside itself, two at a time on two shared cores, gave ratios of 0.976 to 1.030 in 12 pairs of
-`short-breadth` and of 0.956 to 1.044 in 8 of `breadth` (scripts/measure_cost.py; standard deviation of the logarithm
-0.018 and 0.029). By a normal law one pair of an equal candidate is above 1.10 about once in 2,000 times, and both looks
-once in some millions. Runs at different times differ by up to a quarter, so that the first hint is often a false one.
+The shipped trainer beside itself, two at a time on two shared cores of a busy host, gave ratios of 0.875 to 1.105 in 12
+pairs of `short-breadth` and of 0.778 to 1.057 in 8 of `breadth` (scripts/measure_cost.py; standard deviation of the
+logarithm 0.077 and 0.094, and 0.045 without the one at 0.778). By a normal law with 0.08 one pair of an equal candidate
+is above 1.10 about once in nine times, hint and both looks once in some hundreds.
 """
 
 

@@ -83,10 +83,10 @@ def trial(entry: Entry, data: Dataset, folder: Path) -> Outcome:
         found = run(tree, profile, SEEDS[0], data, folder)
         if entry.defence == "lab.two-seeds":
             again = run(tree, profile, SEEDS[1], data, folder)
-            lab.check_seeds([as_run("candidate", *pair) for pair in zip(SEEDS, (found, again), strict=True)])
+            lab.check_seeds([as_run("candidate", *both) for both in zip(SEEDS, (found, again), strict=True)])
         if entry.defence == "cost.ratio":
             rival = dict(cost.rival(shipped(), tree))
-            first = cost.ratio(beside(found, run(rival, profile, SEEDS[0], data, folder)))
+            first = cost.ratio(pair(found, run(rival, profile, SEEDS[0], data, folder)))
             _, refused = cost.over_budget(
                 profile.max_cost, first, lambda look: cost.ratio(side_by_side(tree, rival, profile, data, folder))
             )
@@ -106,10 +106,10 @@ def side_by_side(
             pool.submit(run, tree, profile, SEEDS[0], data, folder / name)
             for name, tree in (("candidate", candidate), ("champion", champion))
         ]
-        return beside(*(one.result() for one in waiting))
+        return pair(*(one.result() for one in waiting))
 
 
-def beside(candidate: Measurement, champion: Measurement) -> list[Run]:
+def pair(candidate: Measurement, champion: Measurement) -> list[Run]:
     """Two measurements under one seed, as the agent compares them."""
     return [as_run("candidate", SEEDS[0], candidate), as_run("champion", SEEDS[0], champion)]
 

@@ -10,13 +10,15 @@ compiled for the same tree, else for the champion's. What is kept comes from a r
 a folder that outlives a real run would carry its weights, or the text it was asked about, to the next one.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -67,36 +69,47 @@ def lend(trees: Sequence[str], machine: str, folder: Path) -> None:
 
     `machine` names all that a kernel depends on: a store for one is nothing to another.
     """
-    for tree in filter(None, trees):
-        kept = _store(machine) / tree
-        if kept.is_dir():
-            os.utime(kept)
-            shutil.copytree(kept, folder, dirs_exist_ok=True)
-            return
+    with _store(machine, fcntl.LOCK_SH) as store:
+        for kept in (store / tree for tree in trees if tree):
+            if kept.is_dir():
+                os.utime(kept)
+                shutil.copytree(kept, folder, dirs_exist_ok=True)
+                return
 
 
 def known(tree: str, machine: str) -> bool:
     """Whether kernels of `tree`, perhaps none at all, were kept."""
-    return (_store(machine) / tree).is_dir()
+    with _store(machine, fcntl.LOCK_SH) as store:
+        return (store / tree).is_dir()
 
 
 def keep(tree: str, machine: str, folder: Path) -> None:
     """Keep the kernels that lie in `folder` for runs of `tree`; forget the least used trees."""
-    kept = _store(machine) / tree
-    kept.mkdir(parents=True, exist_ok=True)
-    left = MOST_BYTES
-    for kernel, content in files.plain_files(folder / "mlx", MOST_BYTES):
-        target = kept / "mlx" / kernel
-        left -= len(content)
-        if kernel.suffix == ".so" and left > 0 and not target.exists():
-            files.write_atomic(target, content)
-    by_use = sorted(_store(machine).iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for stale in by_use[TREES:]:
-        files.remove(stale)
+    with _store(machine, fcntl.LOCK_EX) as store:
+        kept = store / tree
+        kept.mkdir(exist_ok=True)
+        left = MOST_BYTES
+        for kernel, content in files.plain_files(folder / "mlx", MOST_BYTES):
+            target = kept / "mlx" / kernel
+            left -= len(content)
+            if kernel.suffix == ".so" and left > 0 and not target.exists():
+                files.write_atomic(target, content)
+        by_use = sorted(store.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for stale in by_use[TREES:]:
+            files.remove(stale)
 
 
-def _store(machine: str) -> Path:
-    return files.user_cache() / "kernels" / _digest(machine)
+@contextmanager
+def _store(machine: str, sharing: int) -> Iterator[Path]:
+    """The store for `machine`, which other runs and other nights prune meanwhile unless they are kept out."""
+    store = files.user_cache() / "kernels" / _digest(machine)
+    store.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(store, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, sharing)
+        yield store
+    finally:
+        os.close(descriptor)
 
 
 def _digest(*parts: str) -> str:

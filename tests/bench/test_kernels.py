@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,23 @@ def test_a_link_is_no_kernel(tmp_path: Path) -> None:
     (home / "mlx" / "0.32.4" / "cpu" / "liblink.so").symlink_to("/etc/hostname")
     kernels.keep(TREE, "this", home)
     assert lent(tmp_path, TREE) == ["libadd.so"]
+
+
+def test_runs_that_end_together_do_not_prune_each_other_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "TREES", 2)
+    home = left(tmp_path / "home", *(f"K{n}" for n in range(20)))
+
+    def end(tree: str, at: int) -> None:
+        for n in range(20):
+            kernels.keep(tree, "this", home)
+            copy = tmp_path / f"copy-{at}-{n}"
+            copy.mkdir()
+            kernels.lend([tree], "this", copy)
+            assert len(found(copy)) in (0, 20)
+
+    with ThreadPoolExecutor(4) as pool:
+        for ended in [pool.submit(end, name * 64, at) for at, name in enumerate("abcd")]:
+            ended.result()
 
 
 def test_the_least_used_trees_are_forgotten(tmp_path: Path) -> None:

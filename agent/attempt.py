@@ -3,14 +3,15 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
-from agent import cost, lab, proposal, tree, verdict
+from agent import cost, lab, promotion, proposal, tree, verdict
 from agent.git import Repo
 from agent.journal import Journal
 from agent.knobs import read_knobs
 from agent.lab import Lab, Subject
 from agent.proposal import SETTINGS, Proposal
-from agent.records import Evidence, Experiment, Run
+from agent.records import Evidence, Experiment, Pair, Regained, Run
 from agent.tree import Tree
 from agent.twins import without_stale
 from agent.verdict import Verdict
@@ -172,26 +173,27 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
 
     lab.check(run(laboratory.profile("smoke"), [candidate], 0, 1))
 
+    experience, lane = laboratory.experience(), this.proposal.lane
+    noise = experience.noise("confirm", lane)
     breadth = laboratory.profile("breadth")
-    runs = run(breadth, [candidate, champion], 0, verdict.BREADTH_PAIRS)
-    this.breadth = verdict.weigh(breadth.name, lab.pairs(runs))
+    runs = run(breadth, [candidate, champion], 0, promotion.BREADTH_PAIRS)
+    this.breadth = verdict.weigh(breadth.name, lab.pairs(runs), experience.noise("breadth", lane))
     this.cost_ratio = cost.ratio(runs)
     lab.check_seeds(runs)
-    if dropped := verdict.gate(this.breadth) or over_budget(breadth, runs):
+    dropped = promotion.gate(this.breadth, experience.promotion(), noise, this.id)
+    if dropped := dropped or over_budget(breadth, runs):
         return dropped
 
     confirm = laboratory.profile("confirm")
     runs = []
-    while True:
-        first = len(runs) // 2
-        runs += run(confirm, [candidate, champion], first, verdict.PAIRS_A_LOOK)
-        pairs = lab.pairs(runs)
+    for first, count in pairwise((0, *verdict.LOOKS)):
+        runs += run(confirm, [candidate, champion], first, count - first)
+        this.confirm = verdict.weigh(confirm.name, lab.pairs(runs), noise)
         lab.check_seeds(runs)
-        for count in range(first + 1, len(pairs) + 1):
-            this.confirm = verdict.weigh(confirm.name, pairs[:count])
-            if decided := verdict.decide(this.confirm):
-                # Only a keep is worth a second look: what costs more at these steps alone would slip through breadth.
-                return (decided.status == "keep" and over_budget(confirm, runs)) or decided
+        if decided := verdict.decide(this.confirm):
+            # Only a keep is worth a second look: what costs more at these steps alone would slip through breadth.
+            return (decided.status == "keep" and over_budget(confirm, runs)) or decided
+    raise AssertionError("the last look decides")
 
 
 def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:
@@ -206,6 +208,28 @@ def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:
     )
     sha = repo.write_commit(experiment.parent, this.tree, message(this.proposal, *trailers))
     return experiment.model_copy(update={"sha": sha, "commit": sha[:7]})
+
+
+def regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
+    """Measure a kept change against the champion it replaced, on seeds that had no part in its being kept.
+
+    They are the first that later candidates meet it under, so that its own runs serve again.
+    """
+    confirm, champion = laboratory.profile("confirm"), repo.trainer(kept.sha)
+    label = f"{kept.id} regained"
+    subjects = [
+        laboratory.champion(champion, kept.run + 1, label),
+        laboratory.champion(repo.trainer(kept.parent), kept.run + 1, f"{label} by {kept.parent[:7]}"),
+    ]
+    runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS))
+    lab.check(runs)
+    scores = [run.val_bpb for run in runs if run.val_bpb is not None]
+    pairs = [
+        Pair(seed=run.seed, candidate=new, champion=old)
+        for run, new, old in zip(runs[::2], scores[::2], scores[1::2], strict=True)
+    ]
+    noise = laboratory.experience().noise("confirm", kept.lane)
+    return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=verdict.weigh(confirm.name, pairs, noise))
 
 
 def message(tried: Proposal, *trailers: str) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from agent import cli_read, git, history, opening, views
 from agent.cli_bench import DATA
+from agent.experience import before, read
 from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
 from agent.records import Experiment, Header
@@ -66,11 +67,12 @@ def run_night(
             slots=slots,
             say=screen.say,
         )
-        for line in opening.greeting(repo, header, len(journal.in_segment())):
+        known = before(header, read(opening.experience_path(repo)))
+        for line in opening.greeting(repo, header, len(journal.in_segment()), known):
             screen.say(line)
         folder = opening.journal_path(repo, name).parent / "runs"
         with screen, Slots(slots, data, folder, screen.show) as bench, asked_to_stop(bench.stop):
-            lab = Lab(bench, journal, header)
+            lab = Lab(bench, journal, header, known)
             queue = Queue(repo.root / IDEAS, screen.say)
             search = Search(lab.profile("smoke").size, header.seed)
             researchers: dict[str, list[Researcher]] = {
@@ -99,7 +101,7 @@ def run_night(
                 ended = f"stopped; all that was measured is journalled, and `{again}` goes on"
         console.print()
         console.print(views.night_table(header, journal.in_segment(), journal.reverted))
-        console.print(views.summary(header, journal.in_segment(), journal.reverted))
+        console.print(views.summary(header, journal.in_segment(), journal.reverted, journal.regained))
         screen.say(f"the night ended: {ended}")
 
 

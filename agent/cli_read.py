@@ -56,11 +56,11 @@ def log(name: str | None, as_json: bool) -> None:
     header = journal.header
     assert header is not None
     if as_json:
-        print_json(views.log_as_json(header, journal.experiments, journal.reverted))
+        print_json(views.log_as_json(header, journal.experiments, journal.reverted, journal.regained))
         return
     console = Console()
     console.print(views.night_table(header, journal.experiments, journal.reverted))
-    console.print(views.summary(header, journal.experiments, journal.reverted))
+    console.print(views.summary(header, journal.experiments, journal.reverted, journal.regained))
 
 
 @click.command()

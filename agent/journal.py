@@ -11,13 +11,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.records import AnyRecord, Experiment, Header, Measured, Repaired, Reverted
+from agent.records import AnyRecord, Evidence, Experiment, Header, Measured, Regained, Repaired, Reverted
 from bench import clock, files
 from bench.errors import JournalError
 
-KINDS: dict[str, type[Header | Measured | Reverted | Repaired]] = {
+KINDS: dict[str, type[Header | Measured | Regained | Reverted | Repaired]] = {
     "config": Header,
     "measured": Measured,
+    "regained": Regained,
     "reverted": Reverted,
     "repaired": Repaired,
 }
@@ -68,6 +69,18 @@ class Journal:
             if isinstance(record, Reverted):
                 return record.sha
         return None
+
+    @property
+    def regained(self) -> dict[str, Evidence]:
+        """What each kept change gained on fresh seeds, by its id."""
+        return {record.id: record.evidence for record in self.records if isinstance(record, Regained)}
+
+    @property
+    def not_regained(self) -> Experiment | None:
+        """The last keep of the open segment, where its gain was not measured afresh yet and it stands."""
+        keeps = [one for one in self.in_segment() if one.status == "keep" and one.source != "baseline"]
+        open_ = keeps and keeps[-1].id not in self.regained and keeps[-1].id not in self.reverted
+        return keeps[-1] if open_ else None
 
     @property
     def reverted(self) -> set[str]:

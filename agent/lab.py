@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from agent.experience import Experience, before
 from agent.journal import Journal
 from agent.records import Header, Measured, Pair, Run
 from bench import clock, files
@@ -59,13 +60,18 @@ class Want:
 class Lab:
     """The bench as an experiment sees it, with the journal as its memory."""
 
-    def __init__(self, bench: Bench, journal: Journal, header: Header) -> None:
+    def __init__(self, bench: Bench, journal: Journal, header: Header, known: Experience | None = None) -> None:
         self.bench, self.journal, self.header = bench, journal, header
+        self.before = known or before(header, [])
         self.known = journal.measured
 
     def profile(self, stage: str) -> Profile:
         """The night's profile for `smoke`, `breadth` or `confirm`."""
         return profile(self.header.profiles + stage)
+
+    def experience(self) -> Experience:
+        """What verdicts rest on now: what was known before the night, and what it has decided since."""
+        return self.before.after(self.journal.in_segment())
 
     def champion(self, tree: Mapping[str, bytes], experiment: int, label: str) -> Subject:
         """The champion as a subject: measured once where repeats are bit-identical, for each experiment elsewhere."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.attempt import Attempt, Champion, attempt, keep
+from agent.attempt import Attempt, Champion, attempt, keep, regain
 from agent.git import Repo
 from agent.journal import Journal
 from agent.lab import Lab
@@ -53,6 +53,8 @@ class Night:
 def run(night: Night) -> str:
     """Work until a limit is reached or no idea is left; returns why it ended."""
     while True:
+        if kept := night.journal.not_regained:
+            night.journal.append(regain(kept, night.lab, night.repo))
         if ended := night.limits.reached(night.journal):
             return ended
         champion = current_champion(night)

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
 
+from agent.experience import Experience
 from agent.git import Repo
 from agent.journal import Journal, open_journal
 from agent.lab import Lab, check
 from agent.plan import SHORT
+from agent.promotion import BREADTH_PAIRS
 from agent.records import Experiment, Header, Repaired
 from agent.tree import syntax_key
-from agent.verdict import BREADTH_PAIRS, PAIRS_A_LOOK
+from agent.verdict import LOOKS
 from bench import clock, files, sandbox
 from bench.data import Dataset
 from bench.errors import MachineError, UsageError
@@ -33,6 +35,11 @@ def journal_path(repo: Repo, name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise UsageError(f"{name!r} cannot name a night: letters, digits, - and _ only")
     return home(repo) / name / "autoresearch.jsonl"
+
+
+def experience_path(repo: Repo) -> Path:
+    """Where this machine's experience is kept; `nightshift calibrate` makes it afresh from its journal."""
+    return home(repo) / "experience.json"
 
 
 def branch_of(name: str) -> str:
@@ -121,7 +128,7 @@ def open_night(
     return journal, opened
 
 
-def greeting(repo: Repo, header: Header, decided: int) -> list[str]:
+def greeting(repo: Repo, header: Header, decided: int, known: Experience) -> list[str]:
     """What is said when a night opens: from where, on what, under which conditions."""
     here = header.fingerprint
     lines = [
@@ -130,6 +137,8 @@ def greeting(repo: Repo, header: Header, decided: int) -> list[str]:
         f"  data     {header.data}",
         f"  machine  {here.processor}, {header.slots} slots, MLX {here.mlx} on {here.device}, {here.blas}",
         f"  sandbox  {header.sandbox}",
+        f"  noise    as {len(known.changes)} changes showed on {known.machine}"
+        + ("; provisional: `nightshift calibrate` measures it here" if known.provisional else ""),
     ]
     if header.profiles:
         lines.append(f"  note     {SHORT}")
@@ -163,7 +172,7 @@ def baseline(name: str, journal: Journal, laboratory: Lab, sha: str, repo: Repo)
     number = len(journal.experiments) + 1
     champion = laboratory.champion(tree, number, f"{name}-{number:04d} baseline {sha[:7]}")
     runs = []
-    for stage, count in (("smoke", 1), ("breadth", BREADTH_PAIRS), ("confirm", PAIRS_A_LOOK)):
+    for stage, count in (("smoke", 1), ("breadth", BREADTH_PAIRS), ("confirm", LOOKS[0])):
         profile = laboratory.profile(stage)
         runs += laboratory.run([champion], profile, laboratory.seeds(tree, profile, count))
         try:

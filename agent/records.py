@@ -114,6 +114,8 @@ class Evidence(Record):
     """Standard deviation of one difference, shrunk towards the prior."""
     p_value: float
     """Chance of so low a mean or lower, were there no effect."""
+    chance: float = 0.0
+    """Predicted chance of being kept at the last look; 0 where an older version wrote the line."""
 
     @property
     def champion_bpb(self) -> float:
@@ -171,6 +173,16 @@ class Experiment(Record):
     wall_s: float = 0.0
 
 
+class Regained(Record):
+    """What a kept change gains on fresh seeds: the gain that is logged, as the pairs that won it were picked."""
+
+    type: Literal["regained"] = "regained"
+    timestamp: int
+    id: str
+    """The kept experiment."""
+    evidence: Evidence
+
+
 class Reverted(Record):
     """A person took a kept change back out of the research branch."""
 
@@ -191,4 +203,4 @@ class Repaired(Record):
     what: str
 
 
-AnyRecord = Header | Measured | Experiment | Reverted | Repaired
+AnyRecord = Header | Measured | Experiment | Regained | Reverted | Repaired

@@ -6,7 +6,7 @@ under a short profile carries that profile's name.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 
 from rich import box
@@ -19,6 +19,7 @@ from agent.history import plain
 from agent.plan import SHORT, reached
 from agent.records import Evidence, Experiment, Header, Status
 
+NOTHING: Mapping[str, Evidence] = {}
 STYLES: dict[Status, str] = {"keep": "green", "discard": "", "crash": "red", "checks_failed": "yellow"}
 VERDICTS: dict[Status, str] = {
     "keep": "Kept",
@@ -28,6 +29,7 @@ VERDICTS: dict[Status, str] = {
 }
 UNIT = "Δ: candidate minus champion, in thousandths of a bit per byte; below zero is better; ± one standard error"
 UNAUDITED = "as measured at its confirm; not audited"
+FRESH = "on {} fresh seeds; not audited"
 
 
 def standard_error(evidence: Evidence) -> float:
@@ -182,8 +184,16 @@ def _visible(text: str) -> str:
     return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
 
 
-def summary(header: Header, experiments: Sequence[Experiment], reverted: Collection[str] = ()) -> RenderableType:
-    """The night in a few lines: how much was decided, where it started, where it stands, and what was kept."""
+def summary(
+    header: Header,
+    experiments: Sequence[Experiment],
+    reverted: Collection[str] = (),
+    regained: Mapping[str, Evidence] = NOTHING,
+) -> RenderableType:
+    """The night in a few lines: how much was decided, where it started, where it stands, and what was kept.
+
+    `regained` gives the gain of a keep on fresh seeds, by its id: the pairs that won it were picked for being good.
+    """
     if not experiments:
         return Text(f"night {header.name}: nothing is decided yet")
     current = [experiment for experiment in experiments if experiment.segment == experiments[-1].segment]
@@ -209,13 +219,21 @@ def summary(header: Header, experiments: Sequence[Experiment], reverted: Collect
             " (on seeds of their own; what counts are the paired differences)"
         ]
     for kept in keeps:
-        note = "reverted" if kept.id in reverted else UNAUDITED
-        gain = f"{difference(kept.confirm)} thousandths at {label}, {note}"
+        afresh = regained.get(kept.id)
+        note = FRESH.format(len(afresh.pairs)) if afresh else UNAUDITED
+        if kept.id in reverted:
+            note = "reverted"
+        gain = f"{difference(afresh or kept.confirm)} thousandths at {label}, {note}"
         lines.append(f"  keep {plain(kept.id)} {plain(kept.description)}: {gain}")
     return Text("\n".join(lines))
 
 
-def log_as_json(header: Header, experiments: Sequence[Experiment], reverted: Collection[str] = ()) -> dict[str, object]:
+def log_as_json(
+    header: Header,
+    experiments: Sequence[Experiment],
+    reverted: Collection[str] = (),
+    regained: Mapping[str, Evidence] = NOTHING,
+) -> dict[str, object]:
     """The night under stable keys. Differences in bits per byte, times in seconds; null for what was not measured."""
     return {
         "night": header.name,
@@ -237,6 +255,7 @@ def log_as_json(header: Header, experiments: Sequence[Experiment], reverted: Col
                 "val_bpb": experiment.metric or None,
                 "breadth": _evidence_as_json(experiment.breadth),
                 "confirm": _evidence_as_json(experiment.confirm),
+                "regained": _evidence_as_json(regained.get(experiment.id)),
                 "wall_s": experiment.wall_s,
             }
             for experiment in experiments

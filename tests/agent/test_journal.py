@@ -53,7 +53,7 @@ def test_records_of_a_kind_not_known_yet_are_passed_over(tmp_path: Path) -> None
     path = tmp_path / "j.jsonl"
     written(path)
     with path.open("a") as file:
-        file.write('{"type":"regained","id":"n-0002"}\n')
+        file.write('{"type":"foretold","id":"n-0002"}\n')
     assert len(open_journal(path).experiments) == 2
 
 

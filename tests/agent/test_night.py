@@ -254,6 +254,9 @@ def assert_whole(repo: Path) -> None:
     assert verdicts(repo) == EXPECTED
     journal = journal_of(repo)
     assert journal.path.read_text().count('"type":"measured"') == len(journal.measured)
+    keeps = [one.id for one in journal.experiments if one.status == "keep" and one.source != "baseline"]
+    assert list(journal.regained) == keeps
+    assert journal.path.read_text().count('"type":"regained"') == len(keeps)
     assert git(repo, "rev-parse", "nightshift/n") == journal.champion
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from agent.views import experiment_as_json, log_as_json, night_table, show_experiment, summary
-from tests.agent.builders import BASE, baseline, confirmed, dropped, experiment, header, knob, runs
+from tests.agent.builders import BASE, baseline, confirmed, dropped, evidence, experiment, header, knob, runs
 
 KEPT = confirmed(3, "keep", [-0.02, -0.018], **knob("MATRIX_LR", 0.04, 0.06))
 NIGHT = [
@@ -106,6 +106,16 @@ def test_an_experiment_fits_eighty_columns() -> None:
 def test_a_kept_gain_is_never_shown_as_more_than_its_own_measurement() -> None:
     assert "as measured at its confirm; not audited" in flat(printed(show_experiment(KEPT)))
     assert "as measured at its confirm; not audited" in flat(printed(summary(header(), NIGHT)))
+
+
+def test_a_gain_that_was_measured_afresh_is_the_one_that_is_shown() -> None:
+    regained = {KEPT.id: evidence("short-confirm", -0.011, -0.013)}
+    text = flat(printed(summary(header(), NIGHT, regained=regained)))
+    assert "-12.0 ±3.5 thousandths at short-confirm, on 2 fresh seeds; not audited" in text
+    assert "-19.0" not in text
+    told = json.loads(json.dumps(log_as_json(header(), NIGHT, regained=regained)))["experiments"]
+    assert told[2]["regained"]["difference"] == pytest.approx(-0.012)
+    assert told[1]["regained"] is None
 
 
 def test_an_experiment_dropped_at_breadth_is_said_to_rest_on_breadth_alone() -> None:

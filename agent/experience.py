@@ -1,0 +1,152 @@
+"""What is known of noise and of breadth before a verdict: this machine's calibration, and what the night has decided.
+
+Where no calibration was made here, a committed one of another machine stands in, and the night says `provisional`.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import stdev
+
+from pydantic import BaseModel, ConfigDict
+
+from agent import noise, promotion
+from agent.journal import Journal
+from agent.noise import Noise, Scatter
+from agent.promotion import Point, Promotion
+from agent.records import Evidence, Experiment, Header, Measured
+
+COMMITTED = Path(__file__).with_name("experience.json")
+"""One line a class of profiles, as `nightshift calibrate` writes them."""
+
+
+class Sample(BaseModel):
+    """Differences of one change under one profile, in bits per byte; pairs without any difference are left out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    squares: float
+    """Sum of squared residuals."""
+    pairs: int
+
+
+class Change(BaseModel):
+    """What one change showed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    lane: str
+    breadth: Sample | None = None
+    confirm: Sample | None = None
+
+
+class Experience(BaseModel):
+    """Everything that verdicts rest on beside the pairs themselves."""
+
+    model_config = ConfigDict(frozen=True)
+
+    machine: str
+    data: str
+    profiles: str
+    """What stands before `breadth` and `confirm` in the names of the profiles."""
+    scores: dict[str, tuple[float, ...]]
+    """val_bpb of one champion under seed after seed, by stage."""
+    changes: tuple[Change, ...]
+    provisional: bool = False
+
+    def run_scale(self, stage: str) -> float:
+        """Standard deviation of one run of one trainer over seeds, in bits per byte."""
+        return stdev(self.scores[stage])
+
+    def noise(self, stage: str, lane: str) -> Noise:
+        """What is known of the scatter of the next change of `lane`."""
+        return noise.learn(self._seen(stage), self.run_scale(stage), lane)
+
+    def spread(self, stage: str) -> Noise:
+        """How the scatters of the changes seen so far are spread, and nothing presumed beside."""
+        return noise.fit(self._seen(stage), self.run_scale(stage))
+
+    def _seen(self, stage: str) -> list[Scatter]:
+        samples = [(change.lane, getattr(change, stage)) for change in self.changes]
+        return [Scatter(of, one.squares, one.pairs - 1) for of, one in samples if one and one.pairs > 1]
+
+    def promotion(self) -> Promotion:
+        """What breadth foretells of confirm."""
+        both = [(change.breadth, change.confirm) for change in self.changes]
+        return promotion.learn([Point(breadth.mean, confirm.mean) for breadth, confirm in both if breadth and confirm])
+
+    def after(self, experiments: Iterable[Experiment]) -> "Experience":
+        """The same, with what was decided since."""
+        found = [
+            Change(
+                name=experiment.id,
+                lane=experiment.lane,
+                breadth=_of_evidence(experiment.breadth),
+                confirm=_of_evidence(experiment.confirm),
+            )
+            for experiment in experiments
+        ]
+        measured = tuple(change for change in found if change.breadth or change.confirm)
+        return self.model_copy(update={"changes": self.changes + measured})
+
+
+def read(path: Path) -> list[Experience]:
+    """The experiences in a file, one a line; none where there is no file."""
+    return [Experience.model_validate_json(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def before(header: Header, own: Sequence[Experience]) -> Experience:
+    """What is known before the night of that header: of `own`, made on this machine, or of what is committed."""
+    here = (header.fingerprint.processor, header.data, header.profiles)
+    fitting = [one for one in own if (one.machine, one.data, one.profiles) == here]
+    if fitting:
+        return fitting[-1]
+    committed = read(COMMITTED)
+    stand_in = next((one for one in committed if one.profiles == header.profiles), committed[0])
+    return stand_in.model_copy(update={"provisional": True})
+
+
+def sample(differences: Sequence[float]) -> Sample | None:
+    """What `differences` show; None where there is none."""
+    found = [one for one in differences if one != 0]
+    if not found:
+        return None
+    mean = math.fsum(found) / len(found)
+    return Sample(mean=mean, squares=math.fsum((one - mean) ** 2 for one in found), pairs=len(found))
+
+
+def of_calibration(journal: Journal, names: dict[str, tuple[str, str]], champion: str) -> Experience:
+    """What a calibration's journal shows. `names` gives the name and lane of each measured tree, by its key."""
+    header = journal.header
+    assert header is not None
+    scores: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    under = header
+    for record in journal.records:
+        if isinstance(record, Header):
+            under = record
+        elif isinstance(record, Measured) and record.measurement and under.comparable(header):
+            stage = record.profile.removeprefix(header.profiles)
+            scores[record.tree, stage][record.seed] = record.measurement.val_bpb
+
+    def of(tree: str, stage: str) -> Sample | None:
+        beside, found = scores[champion, stage], scores[tree, stage]
+        return sample([found[seed] - beside[seed] for seed in sorted(found) if seed in beside])
+
+    changes = [
+        Change(name=name, lane=lane, breadth=of(tree, "breadth"), confirm=of(tree, "confirm"))
+        for tree, (name, lane) in names.items()
+    ]
+    return Experience(
+        machine=header.fingerprint.processor,
+        data=header.data,
+        profiles=header.profiles,
+        scores={stage: tuple(scores[champion, stage].values()) for stage in ("breadth", "confirm")},
+        changes=tuple(change for change in changes if change.breadth or change.confirm),
+    )
+
+
+def _of_evidence(evidence: Evidence | None) -> Sample | None:
+    return sample([pair.difference for pair in evidence.pairs]) if evidence else None

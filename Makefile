@@ -5,13 +5,14 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install data night test cheats check bench-trainer compare-reference compare-scoring parity clean
+.PHONY: help install data night test cheats check verdicts bench-trainer compare-reference compare-scoring parity clean
 
 help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
 	@echo "make test    every test"
 	@echo "make cheats  every cheat and every honest twin on the real bench, then without each defence in turn"
 	@echo "make check   formatting, lint and types"
+	@echo "make verdicts   the tables of docs/verdicts.md: simulated nights beside other keep rules, and null proposals"
 	@echo "make bench-trainer   how fast a training step is, with and without the twins of trainer/fast.py"
 	@echo "make compare-reference REFERENCE=PATH   a training step beside OpenAI's train_gpt_mlx.py (docs/reference.md)"
 	@echo "make compare-scoring REFERENCE=PATH     scoring beside its evaluation"
@@ -44,6 +45,10 @@ check: $(READY)
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+
+verdicts: $(READY)
+	$(RUN) python -m scripts.simulate
+	$(RUN) python -m scripts.null_proposals
 
 bench-trainer: $(READY)
 	$(RUN) python scripts/bench_trainer.py $(SIZES)

@@ -181,7 +181,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     this.cost_ratio = cost.ratio(runs)
     lab.check_seeds(runs)
     dropped = promotion.gate(this.breadth, experience.promotion(), noise, this.id)
-    if dropped := dropped or over_budget(breadth, runs):
+    if dropped := dropped or cost.over_memory(runs) or over_budget(breadth, runs):
         return dropped
 
     confirm = laboratory.profile("confirm")
@@ -192,7 +192,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
         lab.check_seeds(runs)
         if decided := verdict.decide(this.confirm):
             # Only a keep is worth a second look: what costs more at these steps alone would slip through breadth.
-            return (decided.status == "keep" and over_budget(confirm, runs)) or decided
+            return (decided.status == "keep" and (cost.over_memory(runs) or over_budget(confirm, runs))) or decided
     raise AssertionError("the last look decides")
 
 

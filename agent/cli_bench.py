@@ -22,6 +22,8 @@ from bench.profiles import PROFILES, profile
 from bench.slots import Slots
 
 DATA = Path("data")
+OPEN = [name for name, profile in PROFILES.items() if profile.split == "val"]
+"""Profiles of hand-made runs: the sealed split is for `nightshift audit` alone."""
 
 
 @click.group()
@@ -51,7 +53,7 @@ def prepare(source: str) -> None:
 
 
 @click.command()
-@click.option("--profile", "name", default="smoke", show_default=True, type=click.Choice(list(PROFILES)))
+@click.option("--profile", "name", default="smoke", show_default=True, type=click.Choice(OPEN))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="Override a knob for this run only.")
 @click.option("--commit", metavar="REF", help="Take trainer/ from this commit, not from the working tree.")

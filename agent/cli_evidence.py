@@ -1,4 +1,4 @@
-"""Commands about what numbers are worth: `calibrate`."""
+"""Commands about what numbers are worth: `calibrate` and `proxy`."""
 
 import os
 
@@ -6,10 +6,10 @@ import click
 from rich.console import Console
 
 from agent import calibrate as calibration
-from agent import git, opening
+from agent import cli_read, git, opening, proxy
 from agent.cli_bench import DATA
 from agent.cli_night import MOST_SLOTS, asked_to_stop
-from agent.experience import Experience, of_calibration, read
+from agent.experience import Experience, calibrated, conditions, of_calibration, read, under
 from agent.ideas import parse_ideas
 from agent.journal import open_journal
 from agent.lab import Lab
@@ -18,6 +18,7 @@ from agent.screen import Screen
 from bench import files, machine
 from bench.data import open_dataset
 from bench.errors import Interrupted
+from bench.profiles import profile
 from bench.slots import Slots
 
 SEED = 1
@@ -26,9 +27,16 @@ SEED = 1
 
 @click.command()
 @click.option("--seeds", default=64, show_default=True, type=click.IntRange(min=2), help="Of the shipped trainer.")
+@click.option(
+    "--target-seconds",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="What a confirm run may take beside another: the longest profiles within it are measured, and used by nights.",
+)
 @click.option("--from", "start", default="HEAD", show_default=True, metavar="REF", help="Commit to measure.")
 @click.option("--short", is_flag=True, help="Use the short profiles: a demonstration of the command.")
-def calibrate(seeds: int, start: str, short: bool) -> None:
+def calibrate(seeds: int, target_seconds: float, start: str, short: bool) -> None:
     """Measure this machine's noise: the trainer under many seeds, and every idea in the queue under a few.
 
     It takes hours; Ctrl-C ends it cleanly, and the same command goes on from there.
@@ -42,23 +50,32 @@ def calibrate(seeds: int, start: str, short: bool) -> None:
         base = repo.commit_of(start)
         champion = repo.trainer(base)
         journal = open_journal(opening.home(repo) / calibration.JOURNAL)
-        header = opening.new_header(
-            "calibration",
-            base,
-            seed=SEED,
-            profiles="short-" if short else "",
-            data=data,
-            fingerprint=fingerprint,
-            slots=slots,
-        )
-        if journal.header is None or not journal.header.comparable(header):
-            journal.append(header)
         ideas, _ = parse_ideas(read_ideas(repo.root / IDEAS))
+        first = "short-" if short else ""
+        found = calibration.changes(champion, ideas, profile(f"{first}confirm").size)
         folder = opening.home(repo) / "bench"
         with screen, Slots(slots, data, folder, screen.show) as bench, asked_to_stop(bench.stop):
-            lab = Lab(bench, journal, header)
-            found = calibration.changes(champion, ideas, lab.profile("confirm").size)
+
+            def laboratory(profiles: str) -> Lab:
+                header = opening.new_header(
+                    "calibration",
+                    base,
+                    seed=SEED,
+                    profiles=profiles,
+                    data=data,
+                    fingerprint=fingerprint,
+                    slots=slots,
+                )
+                if journal.header is None or not journal.header.comparable(header):
+                    journal.append(header)
+                return Lab(bench, journal, header)
+
             try:
+                lab = laboratory(first)
+                if not short:
+                    chosen, why = calibration.fitting(calibration.time_confirm(lab, champion), target_seconds)
+                    screen.say(why)
+                    lab = laboratory(chosen)
                 for name in calibration.measure(lab, champion, found, seeds):
                     screen.say(f"measured: {name}")
             except (KeyboardInterrupt, Interrupted):
@@ -89,4 +106,40 @@ def told(learnt: Experience) -> list[str]:
     ]
 
 
-COMMANDS = (calibrate,)
+@click.command("proxy")
+@cli_read.NAME
+@cli_read.JSON
+def examine_proxy(name: str | None, as_json: bool) -> None:
+    """Say how well breadth foretells confirm here, and what another breadth would have cost and missed."""
+    found = proxy.examine(_known(name))
+    if as_json:
+        cli_read.print_json(proxy.as_json(found))
+    else:
+        click.echo(proxy.as_text(found))
+
+
+def _known(name: str | None) -> Experience:
+    """What is known under the conditions of that night, or else of a night that would begin here now.
+
+    That night's experiments, or the latest night's, count too where they were made under the same conditions.
+    """
+    repo = git.here()
+    own = read(opening.experience_path(repo))
+    begun = name is not None or any(opening.home(repo).glob("*/autoresearch.jsonl"))
+    journal = cli_read.latest(name)[1] if begun else None
+    header = journal.header if journal else None
+    if name is not None and header is not None:
+        here = conditions(header)
+    else:
+        processor, data = machine.fingerprint().processor, opening.data_key(open_dataset(repo.root / DATA))
+        here = processor, data, calibrated(own, processor, data)
+    known = under(here, own)
+    if journal is None or header is None or conditions(header) != here:
+        return known
+    if header.profiles != known.profiles:
+        click.echo(f"left out: night {header.name}, as its {header.profiles} profiles were not calibrated", err=True)
+        return known
+    return known.after(journal.in_segment())
+
+
+COMMANDS = (calibrate, examine_proxy)

@@ -10,16 +10,17 @@ from threading import Event
 import click
 from rich.console import Console
 
-from agent import cli_read, git, history, opening, views
+from agent import cli_read, git, history, opening, report, views
 from agent.cli_bench import DATA
-from agent.experience import before, read
+from agent.experience import before, calibrated, read
+from agent.journal import open_journal
 from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
 from agent.records import Experiment, Header
 from agent.researchers import IDEAS, Queue, Search
 from agent.screen import Screen, verdict_line
 from bench import clock, files, machine
-from bench.data import open_dataset
+from bench.data import Dataset, open_dataset
 from bench.errors import Interrupted
 from bench.slots import Slots
 
@@ -61,7 +62,7 @@ def run_night(
             repo,
             name,
             start=start,
-            profiles="short-" if short else "",
+            profiles="short-" if short else profiles_of(repo, name, fingerprint, data),
             data=data,
             fingerprint=fingerprint,
             slots=slots,
@@ -101,8 +102,19 @@ def run_night(
                 ended = f"stopped; all that was measured is journalled, and `{again}` goes on"
         console.print()
         console.print(views.night_table(header, journal.in_segment(), journal.reverted))
-        console.print(views.summary(header, journal.in_segment(), journal.reverted, journal.regained))
+        console.print(report.summary(journal))
         screen.say(f"the night ended: {ended}")
+
+
+def profiles_of(repo: git.Repo, name: str, here: machine.Fingerprint, data: Dataset) -> str:
+    """The class of profiles of that night: the one it was last run in, or for a new night the one calibrated last here.
+
+    So a calibration in between does not change a night that has begun.
+    """
+    begun = open_journal(opening.journal_path(repo, name)).header
+    if begun is not None:
+        return begun.profiles
+    return calibrated(read(opening.experience_path(repo)), here.processor, opening.data_key(data))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from agent import git, history, opening, plan, views
+from agent import git, history, opening, plan, report, views
 from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ideas
 from agent.journal import Journal, open_journal
 from agent.records import Experiment
@@ -56,11 +56,11 @@ def log(name: str | None, as_json: bool) -> None:
     header = journal.header
     assert header is not None
     if as_json:
-        print_json(views.log_as_json(header, journal.experiments, journal.reverted, journal.regained))
+        print_json(views.log_as_json(journal))
         return
     console = Console()
     console.print(views.night_table(header, journal.experiments, journal.reverted))
-    console.print(views.summary(header, journal.experiments, journal.reverted, journal.regained))
+    console.print(report.summary(journal))
 
 
 @click.command()

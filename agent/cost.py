@@ -1,4 +1,4 @@
-"""Whether a candidate's training costs more than the champion's: equal steps are fair only at equal cost.
+"""Whether a candidate costs more than the champion, in compute or memory: equal steps are fair only at equal cost.
 
 What counts is the training process as a whole. Which phase it is in is what a trainer says itself, so that a phase left
 out would be free work. Kernels are compiled before a candidate's first run; what a refusal rests on is measured afresh,
@@ -23,6 +23,10 @@ pairs of `short-breadth` and of 0.778 to 1.057 in 8 of `breadth` (scripts/measur
 logarithm 0.077 and 0.094, and 0.045 without the one at 0.778). By a normal law with 0.08 one pair of an equal candidate
 is above 1.10 about once in nine times, hint and both looks once in some hundreds.
 """
+MOST_MEMORY = 1.25
+"""The most memory a candidate may take at its peak, in times the champion's; runs of one trainer differ by 2 %."""
+LEAST_MEMORY = 256 << 20
+"""A champion that takes less (bytes) is no measure: most of it is Python, and memory is looked at once a second."""
 
 
 def ratio(runs: Sequence[Run]) -> float | None:
@@ -50,6 +54,18 @@ def over_budget(
     return last, Verdict(
         "checks_failed", "over_budget", f"training takes {told} times the champion's; {most:.2f} may be"
     )
+
+
+def over_memory(runs: Sequence[Run]) -> Verdict | None:
+    """A refusal where the candidate's highest peak is above `MOST_MEMORY` times the champion's."""
+    mine, theirs = (
+        max((run.peak_memory_bytes for run in runs if run.role == role), default=0)
+        for role in ("candidate", "champion")
+    )
+    if theirs < LEAST_MEMORY or mine <= MOST_MEMORY * theirs:
+        return None
+    words = f"{mine / 1e6:,.0f} MB at its peak, {mine / theirs:.2f} times the champion's; {MOST_MEMORY:.2f} may be"
+    return Verdict("checks_failed", "over_memory", words)
 
 
 def rival(champion: Tree, candidate: Tree) -> Tree:

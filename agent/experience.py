@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import stdev
+from statistics import median, stdev
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,9 +16,13 @@ from agent.journal import Journal
 from agent.noise import Noise, Scatter
 from agent.promotion import Point, Promotion
 from agent.records import Evidence, Experiment, Header, Measured
+from bench.job import Measurement
 
 COMMITTED = Path(__file__).with_name("experience.json")
 """One line a class of profiles, as `nightshift calibrate` writes them."""
+
+Conditions = tuple[str, str, str]
+"""Machine, data and what stands before the names of the profiles: where they agree, noise is alike."""
 
 
 class Sample(BaseModel):
@@ -30,6 +34,8 @@ class Sample(BaseModel):
     squares: float
     """Sum of squared residuals."""
     pairs: int
+    differences: tuple[float, ...] = ()
+    """Of every pair, in seed order, noughts included; empty where an older version wrote it."""
 
 
 class Change(BaseModel):
@@ -56,6 +62,8 @@ class Experience(BaseModel):
     """val_bpb of one champion under seed after seed, by stage."""
     changes: tuple[Change, ...]
     provisional: bool = False
+    seconds: dict[str, float] = {}
+    """Median CPU seconds of a run of the champion, by stage; empty where an older version wrote it."""
 
     def run_scale(self, stage: str) -> float:
         """Standard deviation of one run of one trainer over seeds, in bits per byte."""
@@ -98,14 +106,32 @@ def read(path: Path) -> list[Experience]:
     return [Experience.model_validate_json(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def calibrated(own: Sequence[Experience], machine: str, data: str) -> str:
+    """What stands before the names of the profiles calibrated last on that machine and data, short ones aside.
+
+    "", those as shipped, where nothing was calibrated.
+    """
+    fitting = [one.profiles for one in own if (one.machine, one.data) == (machine, data) and one.profiles != "short-"]
+    return fitting[-1] if fitting else ""
+
+
+def conditions(header: Header) -> Conditions:
+    """Those that a night's numbers were measured under."""
+    return header.fingerprint.processor, header.data, header.profiles
+
+
 def before(header: Header, own: Sequence[Experience]) -> Experience:
     """What is known before the night of that header: of `own`, made on this machine, or of what is committed."""
-    here = (header.fingerprint.processor, header.data, header.profiles)
+    return under(conditions(header), own)
+
+
+def under(here: Conditions, own: Sequence[Experience]) -> Experience:
+    """What is known under those conditions: the last of `own` that was made there, or what is committed."""
     fitting = [one for one in own if (one.machine, one.data, one.profiles) == here]
     if fitting:
         return fitting[-1]
     committed = read(COMMITTED)
-    stand_in = next((one for one in committed if one.profiles == header.profiles), committed[0])
+    stand_in = next((one for one in committed if one.profiles == here[2]), committed[0])
     return stand_in.model_copy(update={"provisional": True})
 
 
@@ -115,36 +141,44 @@ def sample(differences: Sequence[float]) -> Sample | None:
     if not found:
         return None
     mean = math.fsum(found) / len(found)
-    return Sample(mean=mean, squares=math.fsum((one - mean) ** 2 for one in found), pairs=len(found))
+    squares = math.fsum((one - mean) ** 2 for one in found)
+    return Sample(mean=mean, squares=squares, pairs=len(found), differences=tuple(differences))
 
 
 def of_calibration(journal: Journal, names: dict[str, tuple[str, str]], champion: str) -> Experience:
     """What a calibration's journal shows. `names` gives the name and lane of each measured tree, by its key."""
     header = journal.header
     assert header is not None
-    scores: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    under = header
+    stages = {header.profiles + stage: stage for stage in ("breadth", "confirm")}
+    found: dict[tuple[str, str], dict[int, Measurement]] = defaultdict(dict)
+    opened = header
     for record in journal.records:
         if isinstance(record, Header):
-            under = record
-        elif isinstance(record, Measured) and record.measurement and under.comparable(header):
-            stage = record.profile.removeprefix(header.profiles)
-            scores[record.tree, stage][record.seed] = record.measurement.val_bpb
+            opened = record
+        elif (
+            isinstance(record, Measured)
+            and record.measurement
+            and record.profile in stages
+            and opened.comparable(header)
+        ):
+            found[record.tree, stages[record.profile]][record.seed] = record.measurement
 
     def of(tree: str, stage: str) -> Sample | None:
-        beside, found = scores[champion, stage], scores[tree, stage]
-        return sample([found[seed] - beside[seed] for seed in sorted(found) if seed in beside])
+        beside, runs = found[champion, stage], found[tree, stage]
+        return sample([runs[seed].val_bpb - beside[seed].val_bpb for seed in sorted(runs) if seed in beside])
 
     changes = [
         Change(name=name, lane=lane, breadth=of(tree, "breadth"), confirm=of(tree, "confirm"))
         for tree, (name, lane) in names.items()
     ]
+    own = {stage: list(found[champion, stage].values()) for stage in stages.values()}
     return Experience(
         machine=header.fingerprint.processor,
         data=header.data,
         profiles=header.profiles,
-        scores={stage: tuple(scores[champion, stage].values()) for stage in ("breadth", "confirm")},
+        scores={stage: tuple(run.val_bpb for run in runs) for stage, runs in own.items()},
         changes=tuple(change for change in changes if change.breadth or change.confirm),
+        seconds={stage: median(run.cpu_s for run in runs) for stage, runs in own.items() if runs},
     )
 
 

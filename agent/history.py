@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.journal import encode
-from agent.plan import reached
+from agent.plan import reached, stage_of
 from agent.records import Experiment, Header
 from bench.errors import JournalError, UsageError
 
@@ -34,7 +34,7 @@ def _row(experiment: Experiment) -> str:
     profile, label = reached(experiment), ""
     if not failed and not val_bpb:
         label = f" [{profile} only]"
-    elif val_bpb and profile.startswith("short-"):
+    elif val_bpb and profile != stage_of(profile):
         label = f" [{profile}]"
     commit = experiment.commit[:7] or NO_COMMIT
     return f"{commit}\t{val_bpb:.6f}\t{memory:.1f}\t{status}\t{plain(experiment.description)}{label}"

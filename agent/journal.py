@@ -11,14 +11,27 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.records import AnyRecord, Evidence, Experiment, Header, Measured, Regained, Repaired, Reverted
+from agent.records import (
+    AnyRecord,
+    Audited,
+    Evidence,
+    Experiment,
+    Header,
+    Measured,
+    Regained,
+    Repaired,
+    Reverted,
+    Transferred,
+)
 from bench import clock, files
 from bench.errors import JournalError
 
-KINDS: dict[str, type[Header | Measured | Regained | Reverted | Repaired]] = {
+KINDS: dict[str, type[Header | Measured | Regained | Audited | Transferred | Reverted | Repaired]] = {
     "config": Header,
     "measured": Measured,
     "regained": Regained,
+    "audited": Audited,
+    "transferred": Transferred,
     "reverted": Reverted,
     "repaired": Repaired,
 }
@@ -81,6 +94,17 @@ class Journal:
         keeps = [one for one in self.in_segment() if one.status == "keep" and one.source != "baseline"]
         open_ = keeps and keeps[-1].id not in self.regained and keeps[-1].id not in self.reverted
         return keeps[-1] if open_ else None
+
+    @property
+    def audited(self) -> Audited | None:
+        """The last audit, where it is about the commit the night stands at now."""
+        audits = [record for record in self.records if isinstance(record, Audited)]
+        return audits[-1] if audits and audits[-1].last == self.champion else None
+
+    @property
+    def transferred(self) -> dict[str, Transferred]:
+        """What became of each kept change one size class up, by its id; those not measured there are left out."""
+        return {record.id: record for record in self.records if isinstance(record, Transferred)}
 
     @property
     def reverted(self) -> set[str]:

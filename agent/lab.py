@@ -66,7 +66,7 @@ class Lab:
         self.known = journal.measured
 
     def profile(self, stage: str) -> Profile:
-        """The night's profile for `smoke`, `breadth` or `confirm`."""
+        """The night's profile for `smoke`, `breadth`, `confirm`, `audit` or `transfer`."""
         return profile(self.header.profiles + stage)
 
     def experience(self) -> Experience:
@@ -131,10 +131,16 @@ class Lab:
 
     def _key(self, want: Want) -> str:
         profile = want.profile
+        # Named only where they differ from what older journals' keys were made of.
         checks = ["twins"] if profile.check_twins else []
+        split = [] if profile.split == "val" else [profile.split]
         facts = [
             files.tree_key(want.subject.tree),
-            [profile.name, profile.size, profile.steps, profile.window, profile.val_tokens, profile.max_bytes, *checks],
+            [
+                *(profile.name, profile.size, profile.steps, profile.window, profile.val_tokens, profile.max_bytes),
+                *checks,
+                *split,
+            ],
             want.seed,
             want.subject.repeat,
             self.header.data,

@@ -140,7 +140,7 @@ def greeting(repo: Repo, header: Header, decided: int, known: Experience) -> lis
         f"  noise    as {len(known.changes)} changes showed on {known.machine}"
         + ("; provisional: `nightshift calibrate` measures it here" if known.provisional else ""),
     ]
-    if header.profiles:
+    if header.profiles == "short-":
         lines.append(f"  note     {SHORT}")
     if changed := repo.uncommitted():
         names = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")

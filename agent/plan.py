@@ -54,7 +54,7 @@ def reached(experiment: Experiment) -> str:
 
 def stage_of(profile: str) -> str:
     """The stage that a profile belongs to: `breadth` for `short-breadth`, `refused` for no profile at all."""
-    return profile.removeprefix("short-") or "refused"
+    return profile.rpartition("-")[2] or "refused"
 
 
 def plan(hours: float, experiments: Sequence[Experiment], header: Header | None, slots: int) -> Plan:
@@ -114,7 +114,7 @@ def as_text(plan: Plan) -> str:
         f"from {measured} decided experiments, median wall time of one:",
         *(f"  {STAGES[stage.name]:<24}{stage.count:>4} ×{stage.median_s:>7.1f} s" for stage in plan.stages),
     ]
-    return "\n".join([*lines, SHORT] if plan.profiles else lines)
+    return "\n".join([*lines, SHORT] if plan.profiles == "short-" else lines)
 
 
 def _or_unknown(count: int | None) -> str:
@@ -123,4 +123,4 @@ def _or_unknown(count: int | None) -> str:
 
 def as_json(plan: Plan) -> dict[str, object]:
     """The plan under stable keys; times in seconds."""
-    return {**asdict(plan), "note": SHORT if plan.profiles else None}
+    return {**asdict(plan), "note": SHORT if plan.profiles == "short-" else None}

@@ -20,6 +20,8 @@ from agent.records import Evidence
 from agent.verdict import LOOK_RATE, LOOKS, Verdict, thousandths
 
 BREADTH_PAIRS = 1
+LIKELY = 0.5
+"""A change as likely as that to be kept goes on however large the differences of others were."""
 SPOT_CHECKS = 32
 """One dropped change in so many goes to confirm all the same, so that what breadth misses is measured."""
 PRIOR_SLOPE, PRIOR_CHANGES = 0.5, 4.0
@@ -79,7 +81,8 @@ def gate(evidence: Evidence, promotion: Promotion, noise: Noise, experiment: str
     if all(pair.difference == 0 for pair in evidence.pairs):
         return Verdict("discard", "no_effect", f"{evidence.profile} scores are identical on every seed")
     # Where breadth foretells nothing both are the same, and nothing is dropped.
-    chance, wanted = (promotion.chance(mean, noise) for mean in (evidence.mean, -promotion.common))
+    chance, common = (promotion.chance(mean, noise) for mean in (evidence.mean, -promotion.common))
+    wanted = min(common, LIKELY)
     if chance >= wanted or spot_check(experiment):
         return None
     words = (

@@ -40,7 +40,7 @@ class Header(Record):
     base: str
     """Full hash of the commit the segment starts from."""
     profiles: str
-    """What stands before `smoke`, `breadth` and `confirm` in the names of the profiles used: "" or "short-"."""
+    """What stands before `smoke`, `breadth` and `confirm` in the names of the profiles used: "", "x4-" or "short-"."""
     data: str
     """The dataset's source and digest."""
     fingerprint: Fingerprint
@@ -103,19 +103,13 @@ class Pair(Record):
         return self.candidate - self.champion
 
 
-class Evidence(Record):
-    """What a verdict rests on, in bits per byte."""
+class Paired(Record):
+    """Champion and candidate compared under the same seeds, in bits per byte."""
 
     profile: str
     pairs: tuple[Pair, ...]
     mean: float
     """Mean difference, candidate minus champion: negative is better."""
-    scale: float
-    """Standard deviation of one difference, shrunk towards the prior."""
-    p_value: float
-    """Chance of so low a mean or lower, were there no effect."""
-    chance: float = 0.0
-    """Predicted chance of being kept at the last look; 0 where an older version wrote the line."""
 
     @property
     def champion_bpb(self) -> float:
@@ -126,6 +120,24 @@ class Evidence(Record):
     def candidate_bpb(self) -> float:
         """Mean val_bpb of the candidate over the pairs."""
         return fmean(pair.candidate for pair in self.pairs)
+
+
+class Evidence(Paired):
+    """What a verdict rests on, in bits per byte."""
+
+    scale: float
+    """Standard deviation of one difference, shrunk towards the prior."""
+    p_value: float
+    """Chance of so low a mean or lower, were there no effect."""
+    chance: float = 0.0
+    """Predicted chance of being kept at the last look; 0 where an older version wrote the line."""
+
+
+class Estimate(Paired):
+    """A mean difference that nothing is decided on, with its 95 % interval, in bits per byte."""
+
+    low: float
+    high: float
 
 
 class Experiment(Record):
@@ -183,6 +195,31 @@ class Regained(Record):
     evidence: Evidence
 
 
+class Audited(Record):
+    """What a night gained in all, on fresh seeds and the sealed split: measured once for a pair of champions."""
+
+    type: Literal["audited"] = "audited"
+    timestamp: int
+    first: str
+    """Full hash of the commit the segment started from: the pairs' champion."""
+    last: str
+    """Full hash of the champion that was audited: the pairs' candidate."""
+    evidence: Estimate
+
+
+class Transferred(Record):
+    """A kept change against the parent it replaced, one size class up; `reason` says why where that does not run."""
+
+    type: Literal["transferred"] = "transferred"
+    timestamp: int
+    id: str
+    """The kept experiment."""
+    evidence: Estimate | None = None
+    reason: str | None = None
+    """The stable name of a run's failure, or `parent_fails`."""
+    detail: str | None = None
+
+
 class Reverted(Record):
     """A person took a kept change back out of the research branch."""
 
@@ -203,4 +240,4 @@ class Repaired(Record):
     what: str
 
 
-AnyRecord = Header | Measured | Experiment | Regained | Reverted | Repaired
+AnyRecord = Header | Measured | Experiment | Regained | Audited | Transferred | Reverted | Repaired

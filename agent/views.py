@@ -4,9 +4,7 @@ Differences are candidate minus champion in thousandths of a bit per byte: below
 under a short profile carries that profile's name.
 """
 
-import math
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 
 from rich import box
@@ -15,11 +13,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from agent import report
+from agent.audit import audited_as_json
 from agent.history import plain
-from agent.plan import SHORT, reached
+from agent.journal import Journal
+from agent.plan import SHORT, reached, stage_of
 from agent.records import Evidence, Experiment, Header, Status
 
-NOTHING: Mapping[str, Evidence] = {}
 STYLES: dict[Status, str] = {"keep": "green", "discard": "", "crash": "red", "checks_failed": "yellow"}
 VERDICTS: dict[Status, str] = {
     "keep": "Kept",
@@ -28,32 +28,6 @@ VERDICTS: dict[Status, str] = {
     "checks_failed": "Refused by a check",
 }
 UNIT = "Δ: candidate minus champion, in thousandths of a bit per byte; below zero is better; ± one standard error"
-UNAUDITED = "as measured at its confirm; not audited"
-FRESH = "on {} fresh seeds; not audited"
-
-
-def standard_error(evidence: Evidence) -> float:
-    """Standard error of the mean difference, in bits per byte."""
-    return evidence.scale / math.sqrt(len(evidence.pairs))
-
-
-def difference(evidence: Evidence | None, precise: bool = True) -> str:
-    """The mean difference in thousandths, with its standard error where it is `precise`; a dash for no evidence."""
-    if evidence is None:
-        return "–"
-    return _thousandths(evidence.mean) + (f" ±{standard_error(evidence) * 1000:.1f}" if precise else "")
-
-
-def _thousandths(bits: float) -> str:
-    return f"{bits * 1000:+.1f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def night_table(header: Header, experiments: Sequence[Experiment], reverted: Collection[str] = ()) -> RenderableType:
@@ -77,7 +51,8 @@ def _table(header: Header, rows: Sequence[Experiment], reverted: Collection[str]
     names = {
         name for row in rows for name in (reached(row), *(one.profile for one in (row.breadth, row.confirm) if one))
     }
-    prefix = ("short-" if any(name.startswith("short-") for name in names) else "") if names else header.profiles
+    measured = max(names, key=len, default="")
+    prefix = measured.removesuffix(stage_of(measured)) if measured else header.profiles
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, expand=False)
     table.add_column("run", justify="right")
     table.add_column("verdict", max_width=8)
@@ -93,8 +68,8 @@ def _table(header: Header, rows: Sequence[Experiment], reverted: Collection[str]
             str(row.run),
             Text(status, style=STYLES[row.status]),
             Text.assemble(plain(row.description), "\n", (f"{plain(row.id)}, {plain(row.reason)}", "dim")),
-            difference(row.breadth, precise=False),
-            difference(row.confirm),
+            report.difference(row.breadth, precise=False),
+            report.difference(row.confirm),
             f"{row.metric:.4f}" if row.metric else "–",
             f"{row.wall_s:.0f}",
         )
@@ -112,7 +87,7 @@ def show_experiment(experiment: Experiment) -> RenderableType:
         ("lane", experiment.lane),
         ("commit", f"{experiment.commit or '–'}, tried on {parent}"),
         ("knobs", ", ".join(f"{knob} = {value}" for knob, value in experiment.knobs.items())),
-        ("wall", _duration(experiment.wall_s)),
+        ("wall", report.duration(experiment.wall_s)),
     ):
         if value:
             facts.add_row(Text(name, style="dim"), Text(plain(value)))
@@ -138,22 +113,22 @@ def verdict_in_words(experiment: Experiment) -> str:
     if experiment.confirm and experiment.source != "baseline":
         words += (
             f" Over {len(experiment.confirm.pairs)} seeds at {experiment.confirm.profile} it differs from its champion"
-            f" by {difference(experiment.confirm)} thousandths of a bit per byte"
+            f" by {report.difference(experiment.confirm)} thousandths of a bit per byte"
         )
-        words += f" ({UNAUDITED})." if experiment.status == "keep" else "."
+        words += f" ({report.UNAUDITED})." if experiment.status == "keep" else "."
     elif experiment.breadth and not experiment.confirm:
         words += f" It was weighed at {experiment.breadth.profile} alone, which may drop an idea but never keeps one."
     return words
 
 
 def _pairs(evidence: Evidence) -> Table:
-    title = f"{evidence.profile}: {difference(evidence)} thousandths, p = {evidence.p_value:.2g}"
+    title = f"{evidence.profile}: {report.difference(evidence)} thousandths, p = {evidence.p_value:.2g}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("seed", "champion val_bpb", "candidate val_bpb", "Δ ×10⁻³"):
         table.add_column(name, justify="right")
     for pair in evidence.pairs:
         table.add_row(
-            str(pair.seed), f"{pair.champion:.6f}", f"{pair.candidate:.6f}", f"{_thousandths(pair.difference)}"
+            str(pair.seed), f"{pair.champion:.6f}", f"{pair.candidate:.6f}", f"{report.thousandths(pair.difference)}"
         )
     return table
 
@@ -184,68 +159,24 @@ def _visible(text: str) -> str:
     return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
 
 
-def summary(
-    header: Header,
-    experiments: Sequence[Experiment],
-    reverted: Collection[str] = (),
-    regained: Mapping[str, Evidence] = NOTHING,
-) -> RenderableType:
-    """The night in a few lines: how much was decided, where it started, where it stands, and what was kept.
-
-    `regained` gives the gain of a keep on fresh seeds, by its id: the pairs that won it were picked for being good.
-    """
-    if not experiments:
-        return Text(f"night {header.name}: nothing is decided yet")
-    current = [experiment for experiment in experiments if experiment.segment == experiments[-1].segment]
-    tried = [experiment for experiment in current if experiment.source != "baseline"]
-    counts = Counter(experiment.status for experiment in tried)
-    words = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
-    took = _duration(sum(experiment.wall_s for experiment in current))
-    many = "experiment" if len(tried) == 1 else "experiments"
-    lines = [f"night {header.name}: {len(tried)} {many} decided in {took}" + (f" ({words})" if words else "")]
-    if len(current) < len(experiments):
-        others = len(experiments) - len(current)
-        lines.append(f"{others} of earlier segments are not counted: other data, profiles or machine")
-    keeps = [experiment for experiment in tried if experiment.status == "keep"]
-    label = header.profiles + "confirm"
-    baseline = next((experiment.metric for experiment in current if experiment.source == "baseline"), 0.0)
-    if not keeps:
-        lines += [f"{label} val_bpb: baseline {baseline:.6f}; nothing was kept, so the baseline is still the champion"]
-    elif any(experiment.id in reverted for experiment in keeps):
-        lines += [f"{label} val_bpb: baseline {baseline:.6f}; the champion is not measured since a keep was reverted"]
-    else:
-        lines += [
-            f"{label} val_bpb: baseline {baseline:.6f} → champion {keeps[-1].metric:.6f}"
-            " (on seeds of their own; what counts are the paired differences)"
-        ]
-    for kept in keeps:
-        afresh = regained.get(kept.id)
-        note = FRESH.format(len(afresh.pairs)) if afresh else UNAUDITED
-        if kept.id in reverted:
-            note = "reverted"
-        gain = f"{difference(afresh or kept.confirm)} thousandths at {label}, {note}"
-        lines.append(f"  keep {plain(kept.id)} {plain(kept.description)}: {gain}")
-    return Text("\n".join(lines))
-
-
-def log_as_json(
-    header: Header,
-    experiments: Sequence[Experiment],
-    reverted: Collection[str] = (),
-    regained: Mapping[str, Evidence] = NOTHING,
-) -> dict[str, object]:
+def log_as_json(journal: Journal) -> dict[str, object]:
     """The night under stable keys. Differences in bits per byte, times in seconds; null for what was not measured."""
+    header, current = journal.header, journal.in_segment()
+    assert header is not None
     return {
         "night": header.name,
         "profiles": header.profiles,
-        "note": SHORT if header.profiles else None,
+        "note": SHORT if header.profiles == "short-" else None,
+        "audit": audited_as_json(journal.audited) if journal.audited else None,
+        "expected_false_keeps_at_most": report.false_keeps(current),
+        "simplifications": [one.id for one in report.simplifications(current)],
         "experiments": [
             {
                 "run": experiment.run,
                 "id": experiment.id,
                 "segment": experiment.segment,
                 "status": experiment.status,
-                "reverted": experiment.id in reverted,
+                "reverted": experiment.id in journal.reverted,
                 "reason": experiment.reason,
                 "description": experiment.description,
                 "source": experiment.source,
@@ -255,10 +186,10 @@ def log_as_json(
                 "val_bpb": experiment.metric or None,
                 "breadth": _evidence_as_json(experiment.breadth),
                 "confirm": _evidence_as_json(experiment.confirm),
-                "regained": _evidence_as_json(regained.get(experiment.id)),
+                "regained": _evidence_as_json(journal.regained.get(experiment.id)),
                 "wall_s": experiment.wall_s,
             }
-            for experiment in experiments
+            for experiment in journal.experiments
         ],
     }
 
@@ -270,7 +201,7 @@ def _evidence_as_json(evidence: Evidence | None) -> dict[str, object] | None:
         "profile": evidence.profile,
         "seeds": len(evidence.pairs),
         "difference": evidence.mean,
-        "standard_error": standard_error(evidence),
+        "standard_error": report.standard_error(evidence),
         "p_value": evidence.p_value,
     }
 

@@ -12,7 +12,7 @@ from threading import Event
 import numpy as np
 
 from bench import clock, files, kernels, machine, sandbox, twins
-from bench.data import Dataset
+from bench.data import Dataset, SplitName
 from bench.errors import Paused, RunFailed
 from bench.job import Cost, Job, Measurement, Progress
 from bench.process import Process
@@ -44,7 +44,7 @@ def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], N
     tree = files.fresh_folder(folder) / "tree"
     files.lay_out(job.tree, tree)
     trainer_home, server_home, audit_home = (folder / f"{name}-home" for name in ("trainer", "server", "audit"))
-    text, checks = _text(data), {}
+    text, checks = _text(data, job.profile.split), {}
     try:
         if job.profile.check_twins and twins.TWINS in job.tree:
             show(Progress(phase="twins"))
@@ -70,7 +70,7 @@ def _measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], N
             limits=profile.limits,
             stop=stop,
         )
-        if profile.audit:
+        if profile.check_prefixes:
             show(Progress(phase="audit"))
             home = _furnish(job, audit_home)
             checks["audit"] = audit(tree, artifact, text, scored, home=home, limits=profile.limits, stop=stop)
@@ -177,9 +177,9 @@ def _start(launcher: str, job: Job, shards: Path, folder: Path, home: Path) -> P
     return Process(command, environment, out, folder / "stderr.txt", view, job.profile.limits)
 
 
-def _text(data: Dataset) -> Text:
+def _text(data: Dataset, split: SplitName) -> Text:
     return Text(
-        tokens=data.stream("val"),
+        tokens=data.stream(split),
         counts=ByteCounts.load(data.tokenizer),
         document_start=data.document_start,
         vocab_size=data.vocab_size,

@@ -1,11 +1,15 @@
 """Budgets: how long a run trains, what it is scored on, and where its limits lie.
 
-A profile sets size, steps and limits, never knobs. The `short-…` three exist so that a first night fits a coffee break:
-their models are barely trained, and every place that shows one of their numbers shows that name beside it.
+A profile sets size, steps and limits, never knobs. A night decides on smoke, breadth and confirm; `audit` is confirm on
+the sealed split and `transfer` a run one size class up, both for what a night has kept. The `x4-…` ones train for four
+times the steps, for machines fast enough (`nightshift calibrate` chooses). The `short-…` ones exist so that a first
+night fits a coffee break: their models are barely trained, and every place that shows one of their numbers shows that
+name beside it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bench.data import SplitName
 from bench.errors import UsageError
 
 CAP_RATIO = 1.02
@@ -64,8 +68,10 @@ class Profile:
     """The most CPU (or device) seconds a candidate's training may take, in times the champion's beside it."""
     check_twins: bool = False
     """Whether a run begins with a comparison of the trainer's hand-written gradients with the plain ones."""
-    audit: bool = False
+    check_prefixes: bool = False
     """Whether a run ends with a fresh process that must give the same answers from prefixes alone, as a keep needs."""
+    split: SplitName = "val"
+    """What is scored: `val`, which a night searches on, or the sealed `audit`, which it never sees."""
 
     @property
     def max_bytes(self) -> int:
@@ -78,15 +84,33 @@ class Profile:
         return self.limits.train_s * 0.9
 
 
+CONFIRM = Profile(
+    "confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=494_990, check_prefixes=True
+)
+SHORT_CONFIRM = Profile(
+    "short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=441_711, check_prefixes=True
+)
+X4_CONFIRM = replace(CONFIRM, name="x4-confirm", steps=288, baseline_bytes=553_042)
+TRANSFER = Profile("transfer", "small", steps=24, window=512, val_tokens=32_768, baseline_bytes=1_758_826)
+
 PROFILES = {
     profile.name: profile
     for profile in (
         Profile("smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=388_133, check_twins=True),
         Profile("breadth", "tiny", steps=24, window=256, val_tokens=32_768, baseline_bytes=451_063),
-        Profile("confirm", "tiny", steps=72, window=256, val_tokens=131_072, baseline_bytes=494_990, audit=True),
+        CONFIRM,
+        replace(CONFIRM, name="audit", split="audit"),
+        TRANSFER,
+        Profile("x4-smoke", "tiny", steps=8, window=256, val_tokens=4_096, baseline_bytes=388_133, check_twins=True),
+        Profile("x4-breadth", "tiny", steps=96, window=256, val_tokens=32_768, baseline_bytes=506_137),
+        X4_CONFIRM,
+        replace(X4_CONFIRM, name="x4-audit", split="audit"),
+        replace(TRANSFER, name="x4-transfer"),
         Profile("short-smoke", "tiny", steps=3, window=256, val_tokens=2_048, baseline_bytes=344_112, check_twins=True),
         Profile("short-breadth", "tiny", steps=10, window=256, val_tokens=16_384, baseline_bytes=403_529),
-        Profile("short-confirm", "tiny", steps=20, window=256, val_tokens=16_384, baseline_bytes=441_711, audit=True),
+        SHORT_CONFIRM,
+        replace(SHORT_CONFIRM, name="short-audit", split="audit"),
+        Profile("short-transfer", "small", steps=6, window=512, val_tokens=16_384, baseline_bytes=1_384_062),
     )
 }
 

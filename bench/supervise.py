@@ -29,6 +29,9 @@ COMPLAINTS = {
 }
 """The last words of those that met a limit of the kernel's: Python's, C++'s, NumPy's and MLX's."""
 
+DIVERGED = 4.0
+"""A training is given up at so many times its first loss; a sound one may pass twice it while its rates are high."""
+
 
 @dataclass
 class Account:
@@ -129,6 +132,10 @@ class _Follower:
             account.losses[word.step] = word.loss
             if not math.isfinite(word.loss):
                 raise RunFailed("not_finite", f"the training loss is {word.loss} at step {word.step}; stopped")
+            first = next(iter(account.losses.values()))
+            if word.loss > DIVERGED * first > 0:
+                words = f"the training loss went from {first:.2f} to {word.loss:.2f} by step {word.step}; stopped"
+                raise RunFailed("diverged", words)
         self.show(word)
 
     def close_phase(self) -> None:

@@ -90,7 +90,7 @@ MUTATIONS = (
     Mutation("judge.finite", "bench/line.py", "if not np.isfinite(logits).all():", "if logits.size == 0:"),
     Mutation("judge.statelessness", "bench/probes.py", 'whole.check("stateful",', 'print("stateful",'),
     Mutation("judge.causality", "bench/probes.py", 'cut.check("non_causal",', 'print("non_causal",'),
-    Mutation("judge.audit", "bench/measure.py", "if profile.audit:", "if profile.steps < 0:"),
+    Mutation("judge.audit", "bench/measure.py", "if profile.check_prefixes:", "if profile.steps < 0:"),
     Mutation(
         "sandbox.view",
         "bench/measure.py",

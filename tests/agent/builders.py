@@ -1,8 +1,10 @@
 """Records as a night would write them, with only what a test is about spelt out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from agent.records import Evidence, Experiment, Header, Pair, Run
+from agent.journal import Journal
+from agent.records import AnyRecord, Evidence, Experiment, Header, Pair, Run
 from bench.machine import Fingerprint
 
 BASE = "b" * 40
@@ -23,6 +25,11 @@ def header(**changes: object) -> Header:
         "slots": 2,
     }
     return Header.model_validate(usual | changes)
+
+
+def journal(*records: AnyRecord, **changes: object) -> Journal:
+    """The journal of that night, on no disk."""
+    return Journal(Path("nowhere"), [header(**changes), *records])
 
 
 def sha(run: int) -> str:

@@ -36,6 +36,10 @@ def test_bench_prints_one_json_object_and_the_same_number_twice(repo: Path) -> N
     assert Path(first["folder"], "artifact.bin").is_file()
 
 
+def test_a_hand_made_run_cannot_read_the_sealed_split(repo: Path) -> None:
+    assert "'short-audit' is not one of" in complaint(repo, "bench", "--profile", "short-audit")
+
+
 def test_bench_says_which_phase_it_is_in(repo: Path) -> None:
     said = nightshift(repo, "bench", "--profile", "short-smoke").stderr
     phases = [line.rpartition(" · ")[2] for line in said.splitlines()]

@@ -103,6 +103,25 @@ def test_a_candidate_that_breadth_drops_anyway_costs_no_second_look(repo: Repo) 
     assert found.metrics["cost_ratio"] == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("profile", ["breadth", "confirm"])
+def test_a_candidate_that_takes_a_quarter_more_memory_is_refused(repo: Repo, profile: str) -> None:
+    def memory(job: Job) -> int:
+        greedy = is_candidate(job) and job.profile.name.endswith(profile)
+        return 630_000_000 if greedy else 500_000_000
+
+    found = tried(repo, ScriptedBench(score, memory=memory))
+    assert (found.status, found.reason) == ("checks_failed", "over_memory")
+    assert "630 MB at its peak, 1.26 times the champion's; 1.25 may be" in found.detail
+
+
+@pytest.mark.parametrize("champion", [500_000_000, 120_000_000])
+def test_a_candidate_may_take_a_little_more_memory_and_the_memory_of_hardly_any_model_is_not_compared(
+    repo: Repo, champion: int
+) -> None:
+    found = tried(repo, ScriptedBench(score, memory=lambda job: champion + 100_000_000 * is_candidate(job)))
+    assert found.status == "keep"
+
+
 def test_work_done_in_any_phase_of_the_training_counts_and_scoring_does_not() -> None:
     from bench.job import Cost
     from tests.fakes.bench import measurement

@@ -1,5 +1,7 @@
 """What verdicts rest on beside the pairs: a calibration, a stand-in for it, and the night so far."""
 
+import json
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from agent.journal import Journal
 from agent.lab import Lab
 from agent.records import Header
 from bench.files import tree_key
-from bench.job import Job
+from bench.job import Job, Measurement
 from tests.agent.builders import evidence, experiment, header
 from tests.fakes import fake_tree
 from tests.fakes.bench import ScriptedBench
@@ -57,8 +59,31 @@ def test_what_a_calibration_learns(tmp_path: Path) -> None:
     assert better.confirm is not None
     assert better.confirm.mean == pytest.approx(-0.02, rel=0.01)
     assert better.confirm.pairs == calibrate.SEEDS_A_CHANGE
+    assert better.confirm.differences == pytest.approx([-0.02] * calibrate.SEEDS_A_CHANGE, rel=0.01)
     assert others == [], "a change without any difference says nothing of noise"
     assert found.promotion().slope == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_a_run_of_the_champion_takes_is_the_median_of_its_runs(tmp_path: Path) -> None:
+    class Bench(ScriptedBench):
+        def submit(self, job: Job) -> Future[Measurement]:
+            known = b"# better" in job.tree[SETTINGS]
+            cpu_s = 1e6 if known else (5.0 if "breadth" in job.profile.name else 20.0) + (len(self.jobs) == 0) * 1000
+            future: Future[Measurement] = Future()
+            future.set_result(super().submit(job).result().model_copy(update={"cpu_s": cpu_s}))
+            return future
+
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.append(header())
+    list(calibrate.measure(Lab(Bench(score), journal, header()), CHAMPION, [BETTER], 4))
+    assert learnt(journal).seconds == {"breadth": 5.0, "confirm": 20.0}
+
+
+def test_only_runs_of_the_class_that_is_calibrated_are_counted(tmp_path: Path) -> None:
+    journal, bench = calibrated(tmp_path / "j.jsonl")
+    count = len(learnt(journal).scores["confirm"])
+    calibrate.time_confirm(Lab(bench, journal, header(profiles="")), CHAMPION)
+    assert len(learnt(journal).scores["confirm"]) == count
 
 
 def test_runs_under_other_conditions_are_not_counted(tmp_path: Path) -> None:
@@ -123,3 +148,15 @@ def test_pairs_without_any_difference_are_left_out() -> None:
     assert found is not None
     assert found.pairs == 2
     assert found.mean == pytest.approx(0.02)
+    assert found.differences == (0.0, 0.01, 0.03), "but what was drawn is not forgotten"
+
+
+def test_the_committed_experience_reads_as_it_was_written_before_single_differences_were_kept() -> None:
+    word = json.loads(COMMITTED.read_text().splitlines()[0])
+    word.pop("seconds", None)
+    for change in word["changes"]:
+        for stage in ("breadth", "confirm"):
+            (change[stage] or {}).pop("differences", None)
+    older = Experience.model_validate(word)
+    assert older.seconds == {}
+    assert {one.confirm.differences for one in older.changes if one.confirm} == {()}

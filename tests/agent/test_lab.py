@@ -11,6 +11,7 @@ from agent.lab import Lab, Subject, pairs
 from agent.records import Header
 from bench.errors import Interrupted, MachineError, RunFailed
 from bench.job import Job
+from bench.profiles import Profile
 from tests.agent.builders import header
 from tests.fakes.bench import ScriptedBench
 
@@ -72,6 +73,21 @@ def test_a_run_that_compared_its_twins_does_not_serve_for_one_that_did_not(tmp_p
     for check_twins in (False, True, False):
         laboratory.run([CANDIDATE], replace(laboratory.profile("smoke"), check_twins=check_twins), [1])
     assert [job.profile.check_twins for job in bench.jobs] == [False, True]
+
+
+def test_a_run_on_the_sealed_split_does_not_serve_for_one_on_val(tmp_path: Path) -> None:
+    bench = ScriptedBench(score)
+    laboratory = lab(tmp_path / "j.jsonl", bench)
+    confirm = laboratory.profile("confirm")
+    for budget in (confirm, replace(confirm, split="audit"), confirm):
+        laboratory.run([CANDIDATE], budget, [1])
+    assert [job.profile.split for job in bench.jobs] == ["val", "audit"]
+
+
+def test_runs_journalled_before_profiles_named_their_split_still_serve(tmp_path: Path) -> None:
+    laboratory = lab(tmp_path / "j.jsonl", ScriptedBench(score))
+    laboratory.run([CANDIDATE], Profile("kept", "tiny", steps=1, window=2, val_tokens=3, baseline_bytes=100), [1])
+    assert list(laboratory.journal.measured) == ["f2c8b13f9ec57bee9cff3676b9de84bb"]
 
 
 def test_a_crash_is_remembered_too(tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def test_what_is_clearly_better_goes_on_and_what_is_worse_is_dropped(known: Nois
     assert (dropped.status, dropped.reason) == ("discard", "unpromising")
 
 
+def test_what_is_likely_to_be_kept_goes_on_however_large_the_differences_of_others_were(known: Noise) -> None:
+    large = Promotion(slope=0.5, scatter=0.004, common=0.2, changes=1)
+    assert large.chance(-0.15, known) < large.chance(-large.common, known)
+    assert promotion.gate(evidence(known, -0.15), large, known, some_id(False)) is None
+
+
+def test_where_breadth_foretells_nothing_nothing_is_dropped(known: Noise) -> None:
+    against = promotion.learn([Point(one, -one) for one in (-0.02, 0.01, 0.03)] * 40)
+    assert against.slope == 0
+    assert promotion.gate(evidence(known, 0.05), against, known, some_id(False)) is None
+
+
 def test_some_of_what_would_be_dropped_is_confirmed_all_the_same(known: Noise) -> None:
     assert promotion.gate(evidence(known, 0.03), GENTLE, known, some_id(True)) is None
     checked = sum(promotion.spot_check(f"night-{n:04d}") for n in range(4000))

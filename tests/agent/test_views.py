@@ -6,8 +6,10 @@ import json
 import pytest
 from rich.console import Console, RenderableType
 
-from agent.views import experiment_as_json, log_as_json, night_table, show_experiment, summary
-from tests.agent.builders import BASE, baseline, confirmed, dropped, evidence, experiment, header, knob, runs
+from agent.records import Reverted
+from agent.report import summary
+from agent.views import experiment_as_json, log_as_json, night_table, show_experiment
+from tests.agent.builders import BASE, baseline, confirmed, dropped, experiment, header, journal, knob, runs
 
 KEPT = confirmed(3, "keep", [-0.02, -0.018], **knob("MATRIX_LR", 0.04, 0.06))
 NIGHT = [
@@ -67,7 +69,7 @@ def test_numbers_of_short_profiles_are_labelled_and_explained(shown: RenderableT
 def test_full_profiles_are_not_called_short() -> None:
     full = [baseline(runs=runs("confirm", role="champion")), experiment(2, "crash", runs=runs("smoke"))]
     night = header(profiles="")
-    shown = [night_table(night, full), summary(night, full), *map(show_experiment, full)]
+    shown = [night_table(night, full), summary(journal(*full, profiles="")), *map(show_experiment, full)]
     assert "short" not in "".join(map(printed, shown))
 
 
@@ -79,9 +81,6 @@ def test_segments_are_shown_apart() -> None:
 
 def test_a_keep_that_was_taken_out_says_so_everywhere() -> None:
     assert "reverted" in printed(night_table(header(), NIGHT, reverted={KEPT.id}))
-    text = flat(printed(summary(header(), NIGHT, reverted={KEPT.id})))
-    assert "not measured since a keep was reverted" in text
-    assert "2.281" not in text
 
 
 def test_an_experiment_is_shown_pair_by_pair_with_its_runs_and_its_patch() -> None:
@@ -105,17 +104,6 @@ def test_an_experiment_fits_eighty_columns() -> None:
 
 def test_a_kept_gain_is_never_shown_as_more_than_its_own_measurement() -> None:
     assert "as measured at its confirm; not audited" in flat(printed(show_experiment(KEPT)))
-    assert "as measured at its confirm; not audited" in flat(printed(summary(header(), NIGHT)))
-
-
-def test_a_gain_that_was_measured_afresh_is_the_one_that_is_shown() -> None:
-    regained = {KEPT.id: evidence("short-confirm", -0.011, -0.013)}
-    text = flat(printed(summary(header(), NIGHT, regained=regained)))
-    assert "-12.0 ±3.5 thousandths at short-confirm, on 2 fresh seeds; not audited" in text
-    assert "-19.0" not in text
-    told = json.loads(json.dumps(log_as_json(header(), NIGHT, regained=regained)))["experiments"]
-    assert told[2]["regained"]["difference"] == pytest.approx(-0.012)
-    assert told[1]["regained"] is None
 
 
 def test_an_experiment_dropped_at_breadth_is_said_to_rest_on_breadth_alone() -> None:
@@ -127,26 +115,8 @@ def test_a_refused_experiment_without_runs_can_be_shown() -> None:
     assert "Refused by a check (no_match): in words." in text
 
 
-def test_the_summary_counts_what_was_decided_without_the_baseline() -> None:
-    text = flat(printed(summary(header(), NIGHT)))
-    assert "night night: 5 experiments decided in 6 min 20 s (1 keep, 2 discard, 1 crash, 1 checks_failed)" in text
-    assert "short-confirm val_bpb: baseline 2.300000 → champion 2.281000" in text
-
-
-def test_a_night_without_a_keep_says_so_plainly() -> None:
-    assert "nothing was kept" in flat(printed(summary(header(), NIGHT[:2])))
-
-
-def test_a_summary_leaves_earlier_segments_out_and_says_so() -> None:
-    now = [baseline(7, segment=1, metric=1.9), dropped(8, segment=1)]
-    text = flat(printed(summary(header(), [*NIGHT, *now])))
-    assert "1 experiment decided" in text
-    assert "6 of earlier segments are not counted" in text
-    assert "2.281" not in text
-
-
 def test_nothing_decided_is_no_error() -> None:
-    assert "nothing is decided yet" in printed(night_table(header(), [])) + printed(summary(header(), []))
+    assert "nothing is decided yet" in printed(night_table(header(), [])) + printed(summary(journal()))
 
 
 def test_what_a_proposal_wrote_can_neither_style_nor_steer_the_terminal() -> None:
@@ -154,7 +124,7 @@ def test_what_a_proposal_wrote_can_neither_style_nor_steer_the_terminal() -> Non
         2, description="[/red] [bold]x \x1b[2J", patch="+a\x1b[2J\rb\n", asi={"hypothesis": "[/] \x1b]0;"}
     )
     text = "".join(
-        map(printed, (night_table(header(), [hostile]), show_experiment(hostile), summary(header(), [hostile])))
+        map(printed, (night_table(header(), [hostile]), show_experiment(hostile), summary(journal(hostile))))
     )
     assert "\x1b" not in text
     assert "\r" not in text
@@ -162,8 +132,10 @@ def test_what_a_proposal_wrote_can_neither_style_nor_steer_the_terminal() -> Non
 
 
 def test_the_log_as_json_has_stable_keys_and_no_invented_numbers() -> None:
-    told = json.loads(json.dumps(log_as_json(header(), NIGHT, reverted={KEPT.id}), allow_nan=False))
-    assert set(told) == {"night", "profiles", "note", "experiments"}
+    taken_out = Reverted(timestamp=1, id=KEPT.id, parent=KEPT.sha, sha=BASE)
+    told = json.loads(json.dumps(log_as_json(journal(*NIGHT, taken_out)), allow_nan=False))
+    derived = {"audit", "expected_false_keeps_at_most", "simplifications"}
+    assert set(told) == {"night", "profiles", "note", "experiments"} | derived
     assert "barely trained" in told["note"]
     kept, crashed = told["experiments"][2], told["experiments"][3]
     assert (kept["val_bpb"], kept["reverted"]) == (pytest.approx(2.281), True)

@@ -11,15 +11,19 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.data import Dataset
+from bench.data import Dataset, SplitName
 from bench.errors import Interrupted, RunFailed
 from bench.job import Job, Measurement
 from bench.measure import measure
 from bench.profiles import Limits, Profile
+from bench.shards import Stream
 from tests.fakes import fake_tree
 
 LIMITS = Limits(setup_s=8.0, train_s=20.0, stall_s=6.0, score_s=60.0, output_bytes=100_000)
 PROFILE = Profile("test", "tiny", steps=4, window=64, val_tokens=5_000, baseline_bytes=20_000, limits=LIMITS)
+
+SEARCHED: SplitName = "val"
+SEALED: SplitName = "audit"
 
 
 def run(data: Dataset, folder: Path, *, profile: Profile = PROFILE, seed: int = 1, **knobs: str) -> Measurement:
@@ -43,6 +47,25 @@ def test_the_score_is_what_an_independent_computation_gives(small_data: Dataset,
     assert found.scored_bytes == size
     expected = sum(nats[target] for target in targets) / math.log(2) / found.scored_bytes
     assert found.val_bpb == pytest.approx(expected, abs=5e-7)
+
+
+def test_the_split_that_the_profile_names_is_read_and_no_other(
+    small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[SplitName] = []
+    stream = Dataset.stream
+
+    def spy(data: Dataset, split: SplitName) -> Stream:
+        read.append(split)
+        return stream(data, split)
+
+    monkeypatch.setattr(Dataset, "stream", spy)
+    val, audit = (run(small_data, tmp_path, profile=replace(PROFILE, split=split)) for split in (SEARCHED, SEALED))
+    assert read == ["val", "audit"]
+    assert val.artifact_sha256 == audit.artifact_sha256
+    assert val.val_bpb != audit.val_bpb
+    starts = small_data.tokens("audit")[1 : PROFILE.val_tokens + 1] == small_data.document_start
+    assert audit.scored_tokens == PROFILE.val_tokens - int(starts.sum())
 
 
 def test_the_same_seed_gives_the_same_number_to_the_last_digit(small_data: Dataset, tmp_path: Path) -> None:
@@ -75,6 +98,7 @@ def test_the_window_length_does_not_change_what_is_scored(small_data: Dataset, t
         ("symlink", "bad_artifact", "not a regular file"),
         ("nan", "not_finite", "NaN"),
         ("nan_loss", "not_finite", "step 3"),
+        ("rising_loss", "diverged", "to 29.00 by step 4"),
         ("endless", "endless_output", "phase train"),
         ("endless_stderr", "endless_output", "phase train"),
         ("early", "too_slow", "2 of 4 steps"),

@@ -19,7 +19,7 @@ from tests.fakes import fake_tree
 
 LIMITS = Limits(setup_s=8.0, train_s=20.0, stall_s=6.0, score_s=60.0)
 QUICK = Profile("test", "tiny", steps=2, window=64, val_tokens=5_000, baseline_bytes=20_000, limits=LIMITS)
-AUDITED = replace(QUICK, audit=True)
+AUDITED = replace(QUICK, check_prefixes=True)
 RULER = Ruler(targets=32_000, length=256, rows=16)
 
 MODEL = '''

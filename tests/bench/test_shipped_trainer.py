@@ -1,5 +1,6 @@
 """The shipped trainer on real text through the real bench."""
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -42,10 +43,20 @@ def test_the_shipped_trainer_fits_its_cap_with_the_slack_that_is_meant(measured:
     assert found.total_bytes == pytest.approx(profile("short-smoke").baseline_bytes, rel=0.01)
 
 
-def test_every_profile_of_a_night_exists_in_both_lengths() -> None:
+def test_every_profile_of_a_night_exists_in_all_lengths() -> None:
     assert set(PROFILES) == {
-        f"{length}{stage}" for length in ("", "short-") for stage in ("smoke", "breadth", "confirm")
+        f"{length}{stage}"
+        for length in ("", "short-", "x4-")
+        for stage in ("smoke", "breadth", "confirm", "audit", "transfer")
     }
+
+
+@pytest.mark.parametrize("length", ["", "short-", "x4-"])
+def test_an_audit_is_confirm_on_the_sealed_split_which_no_other_profile_reads(length: str) -> None:
+    assert profile(f"{length}audit") == replace(profile(f"{length}confirm"), name=f"{length}audit", split="audit")
+    assert profile(f"{length}audit").check_prefixes
+    sealed = {name for name, one in PROFILES.items() if one.split != "val"}
+    assert sealed == {name for name in PROFILES if name.endswith("audit")}
 
 
 def test_every_phase_was_timed_and_the_rest_is_small_beside_it(measured: tuple[Path, Measurement]) -> None:

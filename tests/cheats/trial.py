@@ -58,7 +58,7 @@ def budget(defence: str = "") -> Profile:
         # A few steps more, or the noise of starting up would be what is compared; and a cap that is not what refuses,
         # for what trained longer takes more bytes.
         return replace(smoke, steps=10, baseline_bytes=profile("confirm").baseline_bytes)
-    return replace(smoke, audit=defence == "judge.audit")
+    return replace(smoke, check_prefixes=defence == "judge.audit")
 
 
 def candidate(entry: Entry) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ BPB = Callable[[Job], float]
 class ScriptedBench:
     """Answers every job at once with the number that `bpb` gives; a negative one is a crash, NaN an interruption.
 
-    `cost` gives the CPU seconds of its training, and `artifact` what its artifact is a hash of.
+    `cost` gives the CPU seconds of its training, `artifact` what its artifact is a hash of, `memory` its peak in bytes.
     """
 
     def __init__(
@@ -22,8 +22,9 @@ class ScriptedBench:
         bpb: BPB,
         cost: Callable[[Job], float] = lambda job: 10.0,
         artifact: Callable[[Job], str] = lambda job: f"{tree_key(job.tree)} {job.seed}",
+        memory: Callable[[Job], int] = lambda job: 500_000_000,
     ) -> None:
-        self.bpb, self.cost, self.artifact = bpb, cost, artifact
+        self.bpb, self.cost, self.artifact, self.memory = bpb, cost, artifact, memory
         self.jobs: list[Job] = []
 
     def submit(self, job: Job) -> Future[Measurement]:
@@ -36,12 +37,12 @@ class ScriptedBench:
         elif found < 0:
             future.set_exception(RunFailed("exit_code", "as scripted"))
         else:
-            future.set_result(measurement(found, self.cost(job), self.artifact(job)))
+            future.set_result(measurement(found, self.cost(job), self.artifact(job), self.memory(job)))
         return future
 
 
-def measurement(bpb: float, cpu_s: float, artifact: str) -> Measurement:
-    """A measurement with that score, that cost of training and that artifact."""
+def measurement(bpb: float, cpu_s: float, artifact: str, peak_memory_bytes: int = 0) -> Measurement:
+    """A measurement with that score, that cost of training, that artifact and that much memory."""
     return Measurement(
         val_bpb=bpb,
         scored_tokens=1000,
@@ -57,6 +58,6 @@ def measurement(bpb: float, cpu_s: float, artifact: str) -> Measurement:
         cpu_s=10.0,
         wall_s=10.0,
         overhead_s=0.5,
-        peak_memory_bytes=500_000_000,
+        peak_memory_bytes=peak_memory_bytes,
         sandbox="none",
     )

@@ -69,6 +69,10 @@ def go_wrong(behaviour: str) -> None:
     elif behaviour == "nan_loss":
         say(phase="train", step=3, loss=float("nan"), tokens=300, elapsed_s=0.0)
         time.sleep(600)
+    elif behaviour == "rising_loss":
+        for step, loss in ((3, 18.0), (4, 29.0)):
+            say(phase="train", step=step, loss=loss, tokens=100 * step, elapsed_s=0.0)
+        time.sleep(600)
     elif behaviour == "endless":
         while True:
             print("x" * 1000, flush=True)

@@ -1,7 +1,7 @@
 """What noise is like on this machine: the shipped trainer under many seeds, and what ideas change under a few.
 
-The measurements are a journal of their own beside the nights', so that what was cut
-off goes on where it stood. What is concluded from them is in agent/noise.py and agent/proxy.py.
+The measurements are a journal of their own beside the nights', so that what was cut off goes on where it stood. What is
+concluded from them is in agent/noise.py, agent/promotion.py and agent/proxy.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -25,7 +25,7 @@ ERROR_RATE = 0.01
 that of a run, and whatever the changes before it showed (tests/statistics)."""
 LOOK_RATE = 0.0009
 """Of one look. Less than half of an equal share, because two pairs of a badly pairing change may agree by accident."""
-FUTILE = 0.3
+FUTILE = 0.4
 """Below this chance of being kept at the last look, the rest of the pairs is not paid for."""
 
 

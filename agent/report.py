@@ -17,8 +17,8 @@ from agent.history import plain
 from agent.journal import Journal
 from agent.records import Evidence, Experiment, Status
 
-UNAUDITED = "as measured at its confirm; not audited"
-FRESH = "on {} fresh seeds; not audited"
+UNAUDITED = "as measured at its confirm, on the pairs that it was picked by"
+FRESH = "on {} fresh seeds"
 WIDTH = 1.96
 """Half a 95 % interval, in standard errors."""
 

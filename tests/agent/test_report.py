@@ -52,13 +52,13 @@ def test_a_keep_that_was_taken_out_gains_nothing() -> None:
 
 
 def test_a_kept_gain_is_never_shown_as_more_than_its_own_measurement() -> None:
-    assert "as measured at its confirm; not audited" in told(*NIGHT)
+    assert "on the pairs that it was picked by" in told(*NIGHT)
 
 
 def test_a_gain_that_was_measured_afresh_is_the_one_that_is_shown() -> None:
     afresh = Regained(timestamp=1, id=KEPT.id, evidence=evidence("short-confirm", -0.011, -0.013))
     text = told(*NIGHT, afresh)
-    assert "-12.0 ±3.5 thousandths at short-confirm, on 2 fresh seeds; not audited" in text
+    assert "-12.0 ±3.5 thousandths at short-confirm, on 2 fresh seeds" in text
     assert "-19.0" not in text
     rows = json.loads(json.dumps(log_as_json(journal(*NIGHT, afresh))))["experiments"]
     assert rows[2]["regained"]["difference"] == pytest.approx(-0.012)

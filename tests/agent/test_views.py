@@ -103,7 +103,7 @@ def test_an_experiment_fits_eighty_columns() -> None:
 
 
 def test_a_kept_gain_is_never_shown_as_more_than_its_own_measurement() -> None:
-    assert "as measured at its confirm; not audited" in flat(printed(show_experiment(KEPT)))
+    assert "on the pairs that it was picked by" in flat(printed(show_experiment(KEPT)))
 
 
 def test_an_experiment_dropped_at_breadth_is_said_to_rest_on_breadth_alone() -> None:

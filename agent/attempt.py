@@ -11,7 +11,7 @@ from agent.journal import Journal
 from agent.knobs import read_knobs
 from agent.lab import Lab, Subject
 from agent.proposal import SETTINGS, Proposal
-from agent.records import Evidence, Experiment, Pair, Regained, Run
+from agent.records import Evidence, Experiment, Regained, Run
 from agent.tree import Tree
 from agent.twins import without_stale
 from agent.verdict import Verdict
@@ -218,18 +218,12 @@ def regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
     confirm, champion = laboratory.profile("confirm"), repo.trainer(kept.sha)
     label = f"{kept.id} regained"
     subjects = [
-        laboratory.champion(champion, kept.run + 1, label),
+        replace(laboratory.champion(champion, kept.run + 1, label), role="candidate"),
         laboratory.champion(repo.trainer(kept.parent), kept.run + 1, f"{label} by {kept.parent[:7]}"),
     ]
     runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS))
-    lab.check(runs)
-    scores = [run.val_bpb for run in runs if run.val_bpb is not None]
-    pairs = [
-        Pair(seed=run.seed, candidate=new, champion=old)
-        for run, new, old in zip(runs[::2], scores[::2], scores[1::2], strict=True)
-    ]
     noise = laboratory.experience().noise("confirm", kept.lane)
-    return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=verdict.weigh(confirm.name, pairs, noise))
+    return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=verdict.weigh(confirm.name, lab.pairs(runs), noise))
 
 
 def message(tried: Proposal, *trailers: str) -> str:

@@ -61,6 +61,14 @@ class Promotion(BaseModel):
         spread = np.sqrt(self.scatter**2 + noise.grid**2 / last)
         return float(np.array(noise.weights) @ ndtr((needed - self.slope * breadth) / spread))
 
+    def wanted(self, noise: Noise) -> float:
+        """The chance from which confirm is paid for: where breadth foretells nothing, that of every change."""
+        return min(self.chance(-self.common, noise), LIKELY)
+
+    def promising(self, breadth: float, noise: Noise) -> bool:
+        """Whether confirm is worth its cost for a change with that mean difference at breadth."""
+        return self.chance(breadth, noise) >= self.wanted(noise)
+
 
 def learn(points: Sequence[Point]) -> Promotion:
     """What `points` foretell, beside the prior."""
@@ -80,14 +88,11 @@ def gate(evidence: Evidence, promotion: Promotion, noise: Noise, experiment: str
     """After breadth: a discard, or None where confirm is worth its cost or `experiment` is drawn for a spot check."""
     if all(pair.difference == 0 for pair in evidence.pairs):
         return Verdict("discard", "no_effect", f"{evidence.profile} scores are identical on every seed")
-    # Where breadth foretells nothing both are the same, and nothing is dropped.
-    chance, common = (promotion.chance(mean, noise) for mean in (evidence.mean, -promotion.common))
-    wanted = min(common, LIKELY)
-    if chance >= wanted or spot_check(experiment):
+    if promotion.promising(evidence.mean, noise) or spot_check(experiment):
         return None
     words = (
-        f"{thousandths(evidence)} at {evidence.profile}: a chance of {chance:.1%} to be kept at confirm,"
-        f" where {wanted:.1%} is wanted"
+        f"{thousandths(evidence)} at {evidence.profile}: a chance of {promotion.chance(evidence.mean, noise):.1%}"
+        f" to be kept at confirm, where {promotion.wanted(noise):.1%} is wanted"
     )
     return Verdict("discard", "worse_at_breadth" if evidence.mean > 0 else "unpromising", words)
 

@@ -8,17 +8,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations, count
+from itertools import combinations
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 
-from agent import promotion, verdict
+from agent import promotion
 from agent.experience import Change, Experience, Sample
 from agent.noise import Array, Noise
 from agent.promotion import Point, Promotion
-from agent.records import Pair
 from bench.errors import UsageError
 
 LEAST = 4
@@ -29,8 +28,6 @@ MOST_PAIRS = 4
 """As many as a calibration makes of a change at each stage."""
 ROUNDS, SEED = 4000, 1
 """Of the bootstrap."""
-UNCHECKED = next(name for name in map(str, count()) if not promotion.spot_check(name))
-"""An experiment's id that no spot check draws: the rule alone decides."""
 
 
 @dataclass(frozen=True)
@@ -204,8 +201,7 @@ def _judge(case: _Case) -> Judged:
 
 def _promoted(shown: Sequence[float], foretells: Promotion, noise: Noise) -> bool:
     """Whether differences like `shown` let a change through to confirm, spot checks aside."""
-    pairs = [Pair(seed=seed, champion=0.0, candidate=one) for seed, one in enumerate(shown)]
-    return promotion.gate(verdict.weigh("breadth", pairs, noise), foretells, noise, UNCHECKED) is None
+    return any(shown) and foretells.promising(fmean(shown), noise)
 
 
 def _screens(seconds: Mapping[str, float], cases: Sequence[_Case], worth: Sequence[bool]) -> Iterator[Screen]:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from agent import git, proposal
 from agent.knobs import read_knobs
 from agent.proposal import Proposal
+from agent.proxy import share
 from agent.tree import unified
-from scripts.null_proposals import interval
 
 ROOT = Path(__file__).parents[1]
 CLONE = ROOT / "build" / "known-changes"
@@ -117,13 +117,14 @@ def main(kind: str = "") -> None:
     if kind not in ("null", "good"):
         sys.exit("say which: python -m scripts.known_changes null, or good")
     found = null_nights() if kind == "null" else good_nights()
+    print("differences in thousandths of a bit")
     for one in found:
         weighed = one["regained"] or one["confirm"] or one["breadth"]
         told = f"{1000 * weighed['difference']:+8.2f} at {weighed['profile']}" if weighed else "not measured"
         print(f"{one['status']:>14}  {one['description']:<44}{told:<28}{one['reason']}")
     kept = sum(one["status"] == "keep" for one in found)
-    low, high = interval(kept, len(found))
-    print(f"{kept} of {len(found)} kept (95 % interval {low:.0%} to {high:.0%}); differences in thousandths of a bit")
+    total = share(kept, len(found))
+    print(f"{kept} of {len(found)} kept (95 % interval {total.low:.0%} to {total.high:.0%})")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import numpy as np
 
 from agent import verdict
 from agent.experience import COMMITTED, read
-from agent.records import Pair
+from agent.proxy import share
+from scripts.simulate import settle
 
 PROPOSALS = 10_000
 
@@ -29,25 +30,14 @@ def main(proposals: str = str(PROPOSALS)) -> None:
         sys.exit(f"{len(scores)} runs are too few for a proposal's pairs: nightshift calibrate --seeds 64")
     count, kept, spent = int(proposals), 0, 0
     for _ in range(count):
-        drawn = rng.choice(scores, (verdict.LOOKS[-1], 2), replace=False).tolist()
-        pairs = [Pair(seed=seed, champion=one, candidate=other) for seed, (one, other) in enumerate(drawn)]
-        for look in verdict.LOOKS:
-            if decided := verdict.decide(verdict.weigh("confirm", pairs[:look], noise)):
-                kept += decided.status == "keep"
-                spent += look
-                break
-    low, high = interval(kept, count)
+        champions, candidates = rng.choice(scores, (2, verdict.LOOKS[-1]), replace=False)
+        decided, look = settle(candidates - champions, noise)
+        kept += decided.status == "keep"
+        spent += look
+    found = share(kept, count)
     print(f"{len(scores)} runs of one champion, standard deviation {1000 * scores.std(ddof=1):.2f} thousandths")
-    print(f"{count:,} null proposals, {spent / count:.2f} pairs each: {kept} kept, {kept / count:.2%}", end="")
-    print(f" (95 % interval {low:.2%} to {high:.2%}); at most {verdict.ERROR_RATE:.2%} is stated")
-
-
-def interval(kept: int, count: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95 % interval of a share."""
-    from scipy.stats import binomtest
-
-    found = binomtest(kept, count).proportion_ci()
-    return float(found.low), float(found.high)
+    print(f"{count:,} null proposals, {spent / count:.2f} pairs each: {kept} kept, {found.share:.2%}", end="")
+    print(f" (95 % interval {found.low:.2%} to {found.high:.2%}); at most {verdict.ERROR_RATE:.2%} is stated")
 
 
 if __name__ == "__main__":

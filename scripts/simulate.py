@@ -25,6 +25,7 @@ from agent.experience import COMMITTED, Experience, read
 from agent.noise import Noise
 from agent.promotion import BREADTH_PAIRS, Promotion
 from agent.records import Pair
+from agent.verdict import Verdict
 
 NIGHTS = 2000
 PROPOSALS = 100
@@ -111,11 +112,7 @@ def nightshift(rng: np.random.Generator, night: Proposals, world: World) -> Tall
         if promotion.gate(evidence, world.foretells, world.known, str(rng.random())):
             continue
         differences = rng.normal(night.effect[at], night.scatter[at], verdict.LOOKS[-1])
-        for look in verdict.LOOKS:
-            evidence = verdict.weigh("confirm", pairs(differences[:look]), world.known)
-            if decided := verdict.decide(evidence):
-                break
-        assert decided
+        decided, look = settle(differences, world.known)
         tally.runs += look + max(look - confirmed, 0)
         confirmed = max(look, confirmed)
         if decided.status == "keep":
@@ -125,6 +122,14 @@ def nightshift(rng: np.random.Generator, night: Proposals, world: World) -> Tall
             tally.runs += 2 * verdict.FRESH_PAIRS + BREADTH_PAIRS * world.breadth_cost
             confirmed = verdict.FRESH_PAIRS
     return tally
+
+
+def settle(differences: Array, known: Noise) -> tuple[Verdict, int]:
+    """The verdict over pairs with these differences, taken look by look, and how many pairs it took."""
+    for look in verdict.LOOKS:
+        if decided := verdict.decide(verdict.weigh("confirm", pairs(differences[:look]), known)):
+            return decided, look
+    raise AssertionError("the last look decides")
 
 
 def pairs(differences: Array) -> list[Pair]:

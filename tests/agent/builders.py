@@ -139,3 +139,15 @@ def knob(name: str, before: object, after: object) -> dict[str, object]:
         "patch": patch,
         "description": f"{name} {after!r}",
     }
+
+
+KEPT = confirmed(3, "keep", [-0.02, -0.018], **knob("MATRIX_LR", 0.04, 0.06))
+NIGHT = (
+    baseline(),
+    dropped(2, description="GRAD_CLIP_NORM 1.0"),
+    KEPT,
+    experiment(4, "crash", reason="diverged", runs=runs("short-smoke")),
+    experiment(5, "checks_failed", reason="no_match", commit="", sha=""),
+    confirmed(6, "discard", [0.001, -0.001], parent=KEPT.sha),
+)
+"""One of everything: a baseline, a drop, a keep, a crash, a refusal and a discard at confirm."""

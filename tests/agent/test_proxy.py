@@ -9,8 +9,6 @@ from agent.experience import COMMITTED, Change, Experience, read, sample
 from agent.noise import Noise
 from agent.promotion import Point, Promotion
 from agent.proxy import correlate, examine, share
-from agent.records import Evidence
-from agent.verdict import Verdict
 from bench.errors import UsageError
 from tests.agent.builders import evidence, experiment
 
@@ -97,15 +95,14 @@ def test_precision_is_counted_among_the_promoted_and_recall_among_those_worth_co
     assert (found.recall.count, found.recall.of) == (4, 5)
 
 
-def test_the_gate_itself_decides_by_what_every_other_change_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rule_of_the_gate_decides_by_what_every_other_change_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, Promotion]] = []
 
-    def gate(shown: Evidence, foretells: Promotion, noise: Noise, experiment: str) -> Verdict | None:
-        assert not promotion.spot_check(experiment)
-        asked.append((shown.mean, foretells))
-        return None
+    def promising(foretells: Promotion, breadth: float, noise: Noise) -> bool:
+        asked.append((breadth, foretells))
+        return True
 
-    monkeypatch.setattr(promotion, "gate", gate)
+    monkeypatch.setattr(Promotion, "promising", promising)
     changes = (*BETTER, *WORSE)
     assert all(one.promoted for one in examine(known(*changes)).changes)
     for at, one in enumerate(changes):

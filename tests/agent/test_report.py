@@ -6,20 +6,11 @@ import pytest
 
 from agent import report, verdict
 from agent.audit import estimate
-from agent.records import AnyRecord, Audited, Regained, Reverted
+from agent.records import AnyRecord, Audited, Experiment, Regained, Reverted
 from agent.report import code_lines, summary
 from agent.views import log_as_json
-from tests.agent.builders import BASE, baseline, confirmed, dropped, evidence, experiment, header, journal, knob, runs
+from tests.agent.builders import BASE, KEPT, NIGHT, baseline, confirmed, dropped, evidence, header, journal, knob
 
-KEPT = confirmed(3, "keep", [-0.02, -0.018], **knob("MATRIX_LR", 0.04, 0.06))
-NIGHT = (
-    baseline(),
-    dropped(2, description="GRAD_CLIP_NORM 1.0"),
-    KEPT,
-    experiment(4, "crash", reason="diverged", runs=runs("short-smoke")),
-    experiment(5, "checks_failed", reason="no_match", commit="", sha=""),
-    confirmed(6, "discard", [0.001, -0.001], parent=KEPT.sha),
-)
 SHORTER = "--- a/trainer/model.py\n+++ b/trainer/model.py\n@@ -1,5 +1,3 @@\n x\n-a = 1\n-b = 2\n-\n-# c\n+a = 3\n"
 
 
@@ -100,8 +91,8 @@ def test_less_code_that_is_not_worse_is_listed_for_a_person_and_not_kept() -> No
     ],
     ids=["worse", "kept anyway", "no shorter", "never confirmed"],
 )
-def test_nothing_else_is_called_a_simplification(other: AnyRecord) -> None:
-    assert report.simplifications([other]) == []  # type: ignore[list-item]
+def test_nothing_else_is_called_a_simplification(other: Experiment) -> None:
+    assert report.simplifications([other]) == []
 
 
 def test_blank_lines_and_comments_are_no_code() -> None:

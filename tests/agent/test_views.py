@@ -9,17 +9,17 @@ from rich.console import Console, RenderableType
 from agent.records import Reverted
 from agent.report import summary
 from agent.views import experiment_as_json, log_as_json, night_table, show_experiment
-from tests.agent.builders import BASE, baseline, confirmed, dropped, experiment, header, journal, knob, runs
-
-KEPT = confirmed(3, "keep", [-0.02, -0.018], **knob("MATRIX_LR", 0.04, 0.06))
-NIGHT = [
-    baseline(),
-    dropped(2, description="GRAD_CLIP_NORM 1.0"),
+from tests.agent.builders import (
+    BASE,
     KEPT,
-    experiment(4, "crash", reason="diverged", runs=runs("short-smoke")),
-    experiment(5, "checks_failed", reason="no_match", commit="", sha=""),
-    confirmed(6, "discard", [0.001, -0.001], parent=KEPT.sha),
-]
+    NIGHT,
+    baseline,
+    dropped,
+    experiment,
+    header,
+    journal,
+    runs,
+)
 
 
 def printed(renderable: RenderableType, width: int = 80) -> str:

@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from agent import noise, verdict
 from agent.experience import COMMITTED, Experience, read
-from agent.noise import UNPAIRED, Noise, Scatter
-from agent.verdict import Verdict
+from agent.noise import UNPAIRED, Scatter
 from scripts import simulate
 from scripts.simulate import GAIN, HARMED, NULL, World, better_by_bootstrap, world_of
 
@@ -65,12 +63,6 @@ def test_a_change_without_effect_is_kept_no_oftener_than_stated_whatever_its_noi
 ) -> None:
     known = noise.learn([Scatter("", 3 * seen**2, 3)] * 25, 1.0)
     rng, tries = np.random.default_rng(7), 2500
-    keeps = sum(decided(rng.normal(0, scatter, verdict.LOOKS[-1]), known).status == "keep" for _ in range(tries))
+    without_effect = rng.normal(0, scatter, (tries, verdict.LOOKS[-1]))
+    keeps = sum(simulate.settle(differences, known)[0].status == "keep" for differences in without_effect)
     assert keeps <= verdict.ERROR_RATE * tries + 2 * (verdict.ERROR_RATE * tries) ** 0.5
-
-
-def decided(differences: NDArray[np.float64], known: Noise) -> Verdict:
-    for look in verdict.LOOKS:
-        if found := verdict.decide(verdict.weigh("confirm", simulate.pairs(differences[:look]), known)):
-            return found
-    raise AssertionError("the last look decides")

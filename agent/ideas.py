@@ -18,6 +18,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from agent import arxiv
 from agent.edits import parse_diff
 from agent.knobs import read_value
 from bench.errors import ProposalError, UsageError
@@ -28,9 +29,6 @@ LANE = "other"
 _FENCE = re.compile(r"(`{3,}|~{3,})\s*([^`\s]*)[^`]*")
 _KEY = re.compile(r"(paper|lane|priority|after):\s*(.*?)\s*")
 _KNOB = re.compile(r"([A-Z][A-Z0-9_]*)\s*=\s*(.+)")
-_ARXIV = re.compile(
-    r"(?:(?:https?://)?(?:www\.)?arxiv\.org/\w+/|arxiv:\s*)?(\d{4}\.\d{4,5}|[a-z.-]+/\d{7})(?:v\d+)?", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -232,10 +230,10 @@ def _with_key(idea: Idea, key: str, value: str, line: int) -> Idea:
         case _:
             papers = idea.papers
             for name in filter(None, (part.strip() for part in value.split(","))):
-                arxiv = _ARXIV.fullmatch(name.removesuffix(".pdf"))
-                if arxiv is None and not re.fullmatch(r"https?://\S+", name):
+                identifier = arxiv.identifier(name)
+                if identifier is None and not re.fullmatch(r"https?://\S+", name):
                     raise _EntryError(line, f"paper: takes arXiv ids or addresses, not {name!r}")
-                papers += (arxiv[1] if arxiv else name,)
+                papers += (identifier.name if identifier else name,)
             return replace(idea, papers=papers)
 
 

@@ -7,6 +7,7 @@
     ├── DataError              no data prepared, or a shard that is not what it says
     ├── MachineError           something this machine lacks: a library, a tool, a repository
     ├── JournalError           a journal that cannot be trusted as it stands
+    ├── LibraryError           a note that does not read, or a paper that could not be fetched
     ├── Refusal                a candidate turned away; carries a stable `reason`
     │   ├── ProposalError      before any compute was spent
     │   └── RunFailed          by a run that gave no measurement that counts
@@ -36,6 +37,10 @@ class MachineError(NightshiftError):
 
 class JournalError(NightshiftError):
     """The journal is damaged or contradicts itself; the text names the line."""
+
+
+class LibraryError(NightshiftError):
+    """A page of the knowledge base does not read, or a paper could not be fetched."""
 
 
 class Refusal(NightshiftError):

@@ -10,13 +10,12 @@ from threading import Event
 import click
 from rich.console import Console
 
-from agent import cli_read, git, history, opening, report, views
+from agent import cli_read, git, history, library, opening, report, views
 from agent.cli_bench import DATA
 from agent.experience import before, calibrated, read
 from agent.journal import open_journal
 from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
-from agent.records import Experiment, Header
 from agent.researchers import IDEAS, Queue, Search
 from agent.screen import Screen, verdict_line
 from bench import clock, files, machine
@@ -146,14 +145,21 @@ def asked_to_stop(stop: Event) -> Iterator[None]:
 @click.command()
 @cli_read.NAME
 def finish(name: str | None) -> None:
-    """Write a night into the committed history, autoresearch.jsonl."""
+    """Write a night into the committed history, autoresearch.jsonl, and what it showed into the notes it cited."""
     repo, journal = cli_read.latest(name)
     path = repo.root / history.HISTORY
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    told: list[Header | Experiment] = [record for record in journal.records if isinstance(record, Header | Experiment)]
-    files.write_atomic(path, history.append_to_history(before, told).encode())
-    keep = f"git add {history.HISTORY} && git commit"
-    click.echo(f"{len(journal.experiments)} experiments added to {history.HISTORY}; keep them with: {keep}")
+    there = {one.id for one in library.past_of(path)}
+    tried = [one.id for one in journal.experiments if one.source != "baseline"]
+    if tried and there.issuperset(tried):
+        click.echo(f"every experiment of this night is in {history.HISTORY} already")
+    else:
+        told = [record for record in journal.records if isinstance(record, history.TOLD)]
+        files.write_atomic(path, history.append_to_history(before, told).encode())
+        click.echo(f"{len(journal.experiments)} experiments added to {history.HISTORY}")
+    written = [path, *library.write_learnt(repo.root, library.past_of(path))]
+    names = " ".join(str(one.relative_to(repo.root)) for one in written)
+    click.echo(f"keep them with: git add {names} && git commit")
 
 
 COMMANDS = (run_night, finish)

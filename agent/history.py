@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.journal import encode
 from agent.plan import reached, stage_of
-from agent.records import Experiment, Header
+from agent.records import Audited, Experiment, Header, Regained, Reverted
 from bench.errors import JournalError, UsageError
 
 TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
@@ -46,8 +46,12 @@ def plain(text: str) -> str:
     return " ".join(visible.replace('"', "'").split())
 
 
-def append_to_history(history_text: str, records: Sequence[Header | Experiment]) -> str:
-    """The committed history with a night's headers and experiments added at its end.
+TOLD = Header | Experiment | Regained | Audited | Reverted
+"""What the committed history holds of a night: runs and repairs stay in its journal."""
+
+
+def append_to_history(history_text: str, records: Sequence[TOLD]) -> str:
+    """The committed history with a night's headers, experiments and what was learnt of them added at its end.
 
     `run` goes on from the highest there and `segment` is counted anew, as pi-autoresearch's reader counts it; `id` and
     all else stay. Headers without an experiment are left out. Raises UsageError where an experiment is in the history
@@ -63,6 +67,9 @@ def append_to_history(history_text: str, records: Sequence[Header | Experiment])
     for record in records:
         if isinstance(record, Header):
             header = record
+            continue
+        if not isinstance(record, Experiment):
+            lines.append(_line(record))
             continue
         if record.id in ids:
             raise UsageError(f"{record.id} is in the committed history already; nothing was added")
@@ -91,9 +98,9 @@ def _state(lines: Sequence[str]) -> tuple[int, int, set[str]]:
     return highest, segment, ids
 
 
-def _line(record: Header | Experiment) -> str:
+def _line(record: TOLD) -> str:
     try:
         return encode(record)
     except ValueError as error:
-        name = record.id if isinstance(record, Experiment) else record.name
+        name = record.name if isinstance(record, Header) else getattr(record, "id", "an audit")
         raise JournalError(f"{name} holds a number that JSON cannot hold ({error}); nothing was added") from error

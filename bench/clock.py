@@ -1,5 +1,6 @@
 """The one place that reads a clock, so that a simulated one needs no second code path."""
 
+import datetime
 import time
 
 
@@ -16,3 +17,8 @@ def monotonic() -> float:
 def through_sleep() -> float:
     """Seconds on a clock that also runs while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def day_of(milliseconds: int) -> str:
+    """The day of a moment given since the epoch, YYYY-MM-DD in UTC."""
+    return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).date().isoformat()

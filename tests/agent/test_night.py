@@ -319,9 +319,28 @@ def test_finish_writes_the_history_once(small_data: Dataset, tmp_path: Path) -> 
     run_night(repo, "--max-experiments", "2")
     nightshift(repo, "finish")
     lines = [json.loads(line) for line in (repo / "autoresearch.jsonl").read_text().splitlines()]
-    assert [line.get("run") for line in lines] == [None, 1, 2, 3]
-    assert nightshift(repo, "finish", check=False).returncode != 0
-    assert len((repo / "autoresearch.jsonl").read_text().splitlines()) == 4
+    assert [line.get("type", line.get("run")) for line in lines] == ["config", 1, 2, "regained", 3]
+    assert "already" in nightshift(repo, "finish").stdout
+    assert len((repo / "autoresearch.jsonl").read_text().splitlines()) == 5
+
+
+def test_finish_alone_writes_what_happened_into_the_notes_that_were_cited(small_data: Dataset, tmp_path: Path) -> None:
+    idea = "## Better quality\n\n```knobs\nQUALITY = 0.9\n```\n\npaper: 2505.08823\n"
+    repo = make_repo(tmp_path / "person", small_data.root, idea)
+    note = repo / "kb" / "papers" / "2505.08823-quality.md"
+    note.parent.mkdir()
+    note.write_text("---\ntitle: Quality\narxiv: '2505.08823'\n---\n\n## What to change in trainer/\n\nMore.\n")
+    run_night(repo)
+    assert "What happened here" not in note.read_text()
+    assert (
+        "[n-0002](../../autoresearch.jsonl) Better quality: keep" in nightshift(repo, "kb", "show", "2505.08823").stdout
+    )
+    said = nightshift(repo, "finish").stdout
+    assert "git add autoresearch.jsonl kb/chronology.md kb/papers/2505.08823-quality.md" in said
+    assert note.read_text() == nightshift(repo, "kb", "show", "2505.08823").stdout
+    assert "`n-0002` Better quality: keep" in (repo / "kb" / "chronology.md").read_text()
+    assert nightshift(repo, "kb", "check", check=False).stdout == "1 notes, 0 problems\n"
+    assert json.loads(nightshift(repo, "kb", "ideas", "--json").stdout)["ideas"][0]["state"] == "tried"
 
 
 def test_no_data_prepared_is_one_line(small_data: Dataset, tmp_path: Path) -> None:

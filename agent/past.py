@@ -1,0 +1,114 @@
+"""Past experiments, as whoever learns from them needs them: read from the committed history or a night's journal.
+
+A line is read as plain JSON and only what is used is taken, because a history grows long and other programs' lines may
+stand in it too. Differences are candidate minus champion in bits per byte: below zero is better.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic_core import from_json
+
+from agent.report import WIDTH
+from bench.clock import day_of
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean difference with its 95 % interval, and where it was measured."""
+
+    mean: float
+    low: float
+    high: float
+    pairs: int
+    profile: str
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it was measured at confirm; breadth foretells only."""
+        return self.profile.endswith("confirm")
+
+
+@dataclass(frozen=True)
+class Past:
+    """A decided experiment."""
+
+    id: str
+    night: str
+    day: str
+    """When it was decided, YYYY-MM-DD in UTC."""
+    title: str
+    lane: str
+    status: str
+    reason: str
+    hypothesis: str = ""
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+    """Papers and notes cited."""
+    knobs: tuple[str, ...] = ()
+    """What was set, `NAME = value`."""
+    effect: Effect | None = None
+    """At confirm where it came so far, else at breadth; of a keep on the fresh pairs after it, where those are told."""
+    wall_s: float = 0.0
+    reverted: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether the change stands in a research branch."""
+        return self.status == "keep" and not self.reverted
+
+
+def read_past(lines: Iterable[str]) -> list[Past]:
+    """The experiments of a history or a journal without their baselines; what is no line of ours is passed over."""
+    found: dict[str, Past] = {}
+    night = ""
+    for line in lines:
+        word = _read(line)
+        kind = word.get("type")
+        if kind == "config":
+            night = str(word.get("name", ""))
+        elif kind is None and isinstance(word.get("run"), int) and word.get("source") != "baseline":
+            one = _experiment(word, night)
+            found[one.id] = one
+        elif kind in ("regained", "reverted") and (kept := found.get(str(word.get("id")))):
+            effect = _effect(word.get("evidence")) or kept.effect
+            found[kept.id] = replace(kept, effect=effect, reverted=kept.reverted or kind == "reverted")
+    return list(found.values())
+
+
+def _read(line: str) -> Mapping[str, Any]:
+    try:
+        word = from_json(line)
+    except ValueError:
+        return {}
+    return word if isinstance(word, dict) else {}
+
+
+def _experiment(word: Mapping[str, Any], night: str) -> Past:
+    stamp = word.get("timestamp")
+    knobs = word.get("knobs")
+    return Past(
+        id=str(word.get("id") or f"{night or 'run'}-{word['run']:04d}"),
+        night=night,
+        day=day_of(stamp) if isinstance(stamp, int) else "",
+        title=str(word.get("description", "")),
+        lane=str(word.get("lane") or "other"),
+        status=str(word.get("status", "")),
+        reason=str(word.get("reason", "")),
+        hypothesis=str((word.get("asi") or {}).get("hypothesis", "")),
+        detail=str(word.get("detail", "")),
+        notes=tuple(map(str, word.get("notes") or ())),
+        knobs=tuple(f"{name} = {value}" for name, value in knobs.items()) if isinstance(knobs, dict) else (),
+        effect=_effect(word.get("confirm")) or _effect(word.get("breadth")),
+        wall_s=float(word.get("wall_s") or 0.0),
+    )
+
+
+def _effect(evidence: Any) -> Effect | None:  # noqa: ANN401  # whatever the line holds
+    if not isinstance(evidence, dict) or not evidence.get("pairs"):
+        return None
+    mean, pairs = float(evidence["mean"]), len(evidence["pairs"])
+    half = WIDTH * float(evidence.get("scale", 0.0)) / math.sqrt(pairs)
+    return Effect(mean, mean - half, mean + half, pairs, str(evidence.get("profile", "")))

@@ -11,7 +11,7 @@ help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
 	@echo "make test    every test"
 	@echo "make cheats  every cheat and every honest twin on the real bench, then without each defence in turn"
-	@echo "make check   formatting, lint and types"
+	@echo "make check   formatting, lint, types and the knowledge base"
 	@echo "make verdicts   the tables of docs/verdicts.md: simulated nights beside other keep rules, and null proposals"
 	@echo "make bench-trainer   how fast a training step is, with and without the twins of trainer/fast.py"
 	@echo "make compare-reference REFERENCE=PATH   a training step beside OpenAI's train_gpt_mlx.py (docs/reference.md)"
@@ -45,6 +45,7 @@ check: $(READY)
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+	$(RUN) nightshift kb check
 
 verdicts: $(READY)
 	$(RUN) python -m scripts.simulate

@@ -1,6 +1,9 @@
 """A loopback alphaXiv and arXiv with answers of the real shapes."""
 
+import contextlib
 import re
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from html import escape
@@ -98,3 +101,34 @@ def drip(seconds: float, pieces: int) -> Callable[[Request], Response]:
             time.sleep(seconds)
 
     return lambda request: Response(body(), 200, content_type="text/markdown")
+
+
+@contextlib.contextmanager
+def dripping_headers() -> Iterator[str]:
+    """The address of a server that sends one byte of its headers after another, for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def talk(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not over.wait(0.05):
+                client.sendall(b"a")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threads.append(threading.Thread(target=talk, args=(client,)))
+                threads[-1].start()
+
+    threads = [threading.Thread(target=accept)]
+    threads[0].start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for thread in threads:
+            thread.join()

@@ -13,7 +13,7 @@ from agent.alphaxiv import Paper
 from agent.arxiv import Identifier
 from agent.web import LARGEST, Web
 from bench.errors import LibraryError
-from tests.agent.papers import OVERVIEW, Answer, atom, cut, drip, entry, feed, in_turn, serve, text
+from tests.agent.papers import OVERVIEW, Answer, atom, cut, drip, dripping_headers, entry, feed, in_turn, serve, text
 
 WANTED = Identifier("2505.08823")
 HTML = "<!DOCTYPE html>\n<html><body>Something went wrong</body></html>"
@@ -120,6 +120,16 @@ def test_a_page_that_stays_broken_is_said_and_passed_over(
     assert time.monotonic() - began < 30
 
 
+def test_headers_that_drip_are_no_hang(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dripping_headers() as address:
+        monkeypatch.setenv("ALPHAXIV_BASE_URL", address)
+        monkeypatch.setenv("ARXIV_BASE_URL", address)
+        began = time.monotonic()
+        with pytest.raises(LibraryError, match="was not done"):
+            alphaxiv.fetch(replace(web, longest_s=1.0), WANTED)
+        assert time.monotonic() - began < 30
+
+
 @pytest.mark.parametrize("page", [HTML, "", "\n<html lang='en'>", "<?xml version='1.0'?><Error/>"])
 def test_an_error_page_that_says_200_is_no_paper(web: Web, httpserver: HTTPServer, page: str) -> None:
     serve(httpserver, text(page, kind="text/html"), text("# Full"), arxiv=feed(entry()))
@@ -132,7 +142,7 @@ def test_an_error_page_that_says_200_is_no_paper(web: Web, httpserver: HTTPServe
         text(HTML, kind="text/html"),
         text("<feed>"),
         text(atom(entry())[:300]),
-        text('<!DOCTYPE x [<!ENTITY a "aaaa">]>' + atom(entry())),
+        text(atom(entry()).replace("?>", '?><!DOCTYPE feed [<!ENTITY a "aaaa">]>', 1)),
         feed(entry("http://arxiv.org/api/errors#x").replace("http://arxiv.org/abs/http", "http")),
     ],
     ids=["HTML", "no Atom", "cut", "entities", "error entry"],

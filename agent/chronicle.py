@@ -15,6 +15,7 @@ from agent.past import Past
 
 MOST = 8
 """Experiments shown of a kind."""
+WORDS = {"keep": "kept", "discard": "discarded", "crash": "crashed", "checks_failed": "refused"}
 INTRODUCTION = (
     "Made by `nightshift chronicle` from the committed history, autoresearch.jsonl; not to be edited. Differences are\n"
     "candidate minus champion with their 95 % interval: below zero is better. Champion, data and machine may differ\n"
@@ -75,7 +76,7 @@ def _overall(experiments: Sequence[Past]) -> str:
     words = f"{_many(len(experiments), 'experiment')}: {_counts(experiments)}."
     if confirmed:
         middle = f"{1000 * median(confirmed):+.1f}".replace("-", "−")
-        words += f" {len(confirmed)} came to confirm, where the median difference is {middle} thousandths."
+        words += f" {len(confirmed)} came to confirm; the median difference there is {middle} thousandths."
     else:
         words += " None came to confirm."
     return words
@@ -100,10 +101,8 @@ def _telling(one: Past) -> tuple[bool, float, str]:
 
 
 def _counts(experiments: Iterable[Past]) -> str:
-    counts = Counter("reverted" if one.reverted else one.status for one in experiments)
-    return ", ".join(
-        f"{count} {name.replace('_', ' ')}" for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    )
+    counts = Counter("reverted" if one.reverted else WORDS.get(one.status, one.status) for one in experiments)
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _many(count: int, noun: str) -> str:

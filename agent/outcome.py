@@ -29,6 +29,8 @@ def told(one: Past) -> str:
 
 def in_thousandths(effect: Effect) -> str:
     """An effect in thousandths of a bit per byte."""
+    if effect.low == effect.high:
+        return f"identical scores at {effect.profile}"
     pairs = f"{effect.pairs} pair{'s' if effect.pairs > 1 else ''}"
     mean, low, high = (f"{1000 * bits:+.1f}".replace("-", "−") for bits in (effect.mean, effect.low, effect.high))
     return f"{mean} ({low} to {high}) thousandths over {pairs} at {effect.profile}"

@@ -109,6 +109,7 @@ def _experiment(word: Mapping[str, Any], night: str) -> Past:
 def _effect(evidence: Any) -> Effect | None:  # noqa: ANN401  # whatever the line holds
     if not isinstance(evidence, dict) or not evidence.get("pairs"):
         return None
-    mean, pairs = float(evidence["mean"]), len(evidence["pairs"])
-    half = WIDTH * float(evidence.get("scale", 0.0)) / math.sqrt(pairs)
-    return Effect(mean, mean - half, mean + half, pairs, str(evidence.get("profile", "")))
+    mean, pairs = float(evidence["mean"]), evidence["pairs"]
+    alike = all(pair.get("champion") == pair.get("candidate") for pair in pairs)
+    half = 0.0 if alike else WIDTH * float(evidence.get("scale", 0.0)) / math.sqrt(len(pairs))
+    return Effect(mean, mean - half, mean + half, len(pairs), str(evidence.get("profile", "")))

@@ -49,6 +49,12 @@ def test_without_an_overview_the_full_text_serves_and_404_is_not_asked_again(web
     assert asked(httpserver) == ["/overview/2505.08823.md", "/abs/2505.08823.md", "/api/query"]
 
 
+def test_a_redirect_is_followed(web: Web, httpserver: HTTPServer) -> None:
+    moved = Response("", 302, {"Location": httpserver.url_for("/abs/moved.md")})
+    serve(httpserver, moved, text("# Moved"), arxiv=feed(entry()))
+    assert alphaxiv.fetch(web, WANTED).text == "# Moved"
+
+
 def test_without_alphaxiv_title_and_abstract_are_left(web: Web, httpserver: HTTPServer) -> None:
     serve(httpserver, arxiv=feed(entry()))
     paper = alphaxiv.fetch(web, WANTED)

@@ -11,7 +11,7 @@ from agent.history import append_to_history
 from agent.journal import encode
 from agent.leads import Lead, leads
 from agent.note import CHANGE, Front, Note
-from agent.outcome import happened, with_happened
+from agent.outcome import happened, told, with_happened
 from agent.past import Past, read_past
 from agent.records import Experiment, Header, Regained, Reverted
 from tests.agent.builders import NIGHT, confirmed, dropped, evidence, header
@@ -32,11 +32,11 @@ def note(name: str = "2505.08823-norm", change: str = "Write it.", **front: obje
 
 
 def test_a_night_is_told_without_its_baseline() -> None:
-    told = past(header(), *NIGHT)
-    assert [one.id for one in told] == [f"night-{run:04d}" for run in range(2, 7)]
-    assert {one.night for one in told} == {"night"}
-    assert [one.kept for one in told] == [False, True, False, False, False]
-    assert told[1].knobs == ("MATRIX_LR = 0.06",)
+    history = past(header(), *NIGHT)
+    assert [one.id for one in history] == [f"night-{run:04d}" for run in range(2, 7)]
+    assert {one.night for one in history} == {"night"}
+    assert [one.kept for one in history] == [False, True, False, False, False]
+    assert history[1].knobs == ("MATRIX_LR = 0.06",)
 
 
 def test_an_effect_is_confirms_where_it_came_so_far_and_breadths_elsewhere() -> None:
@@ -86,6 +86,11 @@ def test_a_note_shows_the_experiments_that_cited_it() -> None:
     assert happened(note("1706.03762-attention"), past(header(), cited, other)) == ""
 
 
+def test_scores_that_are_identical_are_called_so() -> None:
+    (one,) = past(header(), dropped(2, breadth=evidence("short-breadth", 0.0, 0.0), reason="no_effect"))
+    assert told(one) == "discard (no_effect), identical scores at short-breadth"
+
+
 def test_what_happened_is_the_last_section_and_replaces_what_it_said_before() -> None:
     page = "---\ntitle: A\n---\n\n## Claim\n\nIt works.\n"
     once = with_happened(page, "- first")
@@ -101,11 +106,11 @@ def test_the_shipped_chronology_is_what_the_committed_history_says() -> None:
 
 
 def test_a_lane_is_told_with_its_keeps_its_failures_and_its_lessons() -> None:
-    told = [
+    nights = [
         *past(header(), *NIGHT, FRESH),
         *past(header(name="other"), dropped(8, id="other-0008", lane="optimizer")),
     ]
-    page = chronicle(told, [Lesson("lessons/a.md", "A lesson", ("optimizer",)), Lesson("b.md", "B", ("export",))])
+    page = chronicle(nights, [Lesson("lessons/a.md", "A lesson", ("optimizer",)), Lesson("b.md", "B", ("export",))])
     other, optimizer = page.index("## other"), page.index("## optimizer")
     assert "`night-0003` MATRIX_LR 0.06: keep (improved), −5.0" in page[optimizer:] + page[other:]
     assert "`night-0006`" in page
@@ -139,8 +144,8 @@ def test_titles_of_experiments_cannot_break_the_page() -> None:
     assert "\x1b" not in page
 
 
-def ranked(notes: list[Note], told: list[Past], **knobs: str) -> list[Lead]:
-    return leads(notes, told, fake_tree(**knobs), "tiny")
+def ranked(notes: list[Note], history: list[Past], **knobs: str) -> list[Lead]:
+    return leads(notes, history, fake_tree(**knobs), "tiny")
 
 
 READY = "Set it.\n\n```knobs\nQUALITY = 0.9\n```"
@@ -178,32 +183,32 @@ def test_what_the_champion_has_is_seen_in_the_champion() -> None:
 
 def test_a_lane_that_wins_leads_and_one_that_loses_falls_behind() -> None:
     notes = [note("2001.00001-a", lane="wins"), note("2001.00002-b", lane="new"), note("2001.00003-c", lane="loses")]
-    told = past(
+    history = past(
         header(),
         *(confirmed(run, "keep", [-0.02, -0.02], lane="wins") for run in range(2, 6)),
         *(dropped(run, lane="loses") for run in range(6, 26)),
     )
-    found = ranked(notes, told)
+    found = ranked(notes, history)
     assert [one.note.front.lane for one in found] == ["wins", "new", "loses"]
     assert found[0].chance > found[1].chance > found[2].chance
 
 
 def test_a_paper_that_was_tried_is_told_with_what_came_of_it() -> None:
-    told = past(header(), dropped(2, notes=("2001.00001",), lane="papers"))
-    (one,) = ranked([note("2001.00001-a")], told)
+    history = past(header(), dropped(2, notes=("2001.00001",), lane="papers"))
+    (one,) = ranked([note("2001.00001-a")], history)
     assert (one.state, one.detail) == ("tried", "night-0002 discard")
-    (fresh,) = ranked([note("2001.00002-b")], told)
+    (fresh,) = ranked([note("2001.00002-b")], history)
     assert one.chance < fresh.chance
 
 
 def test_a_dear_lane_is_worth_less() -> None:
     notes = [note("2001.00001-a", lane="dear"), note("2001.00002-b", lane="cheap")]
-    told = past(
+    history = past(
         header(),
         *(dropped(run, lane="dear", wall_s=400.0) for run in range(2, 12)),
         *(dropped(run, lane="cheap", wall_s=20.0) for run in range(12, 22)),
     )
-    assert [one.note.front.lane for one in ranked(notes, told)] == ["cheap", "dear"]
+    assert [one.note.front.lane for one in ranked(notes, history)] == ["cheap", "dear"]
 
 
 def test_the_extra_norm_fits_the_shipped_trainer() -> None:

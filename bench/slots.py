@@ -31,8 +31,9 @@ class Slots:
         return self.pool.submit(self._run, job)
 
     def folder_of(self, job: Job) -> Path:
-        """Where a job's run leaves its progress, its standard error and its artifact."""
-        return self.folder / f"{files.tree_key(job.tree)[:12]}-{job.profile.name}-{job.seed}"
+        """Where a job's run leaves its progress, its standard error and its artifact: one for each set of knobs."""
+        knobs = {name: value.encode() for name, value in job.knobs.items()}
+        return self.folder / f"{files.tree_key({**job.tree, **knobs})[:12]}-{job.profile.name}-{job.seed}"
 
     def _run(self, job: Job) -> Measurement:
         try:

@@ -32,7 +32,7 @@ def stub(paper: Paper, day: str) -> Note:
         topics=tuple(map(plain, paper.categories)),
         source=paper.source,
         retrieved=day,
-        licence=plain(paper.licence) if paper.licence else None,
+        licence=plain(paper.licence or f"as stated at https://arxiv.org/abs/{paper.identifier}"),
         withdrawn=paper.withdrawn,
     )
     text = paper.abstract or prose(paper.text)

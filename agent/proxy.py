@@ -150,8 +150,10 @@ def examine(known: Experience) -> Proxy:
 
 
 def correlate(points: Sequence[Point]) -> Correlation:
-    """How alike breadth and confirm rank the changes."""
+    """How alike breadth and confirm rank the changes. Raises UsageError where one of the two ranks nothing."""
     found, size = np.array(points).T, len(points)
+    if not np.ptp(found, axis=1).all():
+        raise UsageError(f"all {size} changes came out alike at breadth or at confirm, which ranks nothing")
     drawn = found[:, np.random.default_rng(SEED).integers(size, size=(ROUNDS, size))]
     low, high = np.nanpercentile(_spearman(*drawn), (2.5, 97.5))
     return Correlation(float(_spearman(*found)), float(low), float(high), size)

@@ -32,6 +32,7 @@ def test_a_stub_quotes_one_short_line() -> None:
     assert len(quote) < draft.EXCERPT + 10
     assert note.name == "2505.08823-a-norm"
     assert (note.front.retrieved, note.front.source, note.front.version) == ("2026-11-23", "https://arxiv.org/x", 2)
+    assert note.front.licence == "as stated at https://arxiv.org/abs/2505.08823v2"
 
 
 def test_without_an_abstract_the_first_prose_serves() -> None:

@@ -178,6 +178,11 @@ def test_too_few_changes_are_one_line_that_says_what_to_type() -> None:
     assert examine(known(*BETTER)).correlation.changes == 4
 
 
+def test_changes_that_all_come_out_alike_are_one_line() -> None:
+    with pytest.raises(UsageError, match="ranks nothing"):
+        correlate([Point(0.0, confirm / 1000) for confirm in range(5)])
+
+
 def test_the_conclusion_is_the_last_line_in_plain_words() -> None:
     found = proxy.as_text(examine(known(*BETTER, *WORSE))).splitlines()
     assert found[-1] == (

@@ -61,8 +61,8 @@ FAULTS = (
     ("EMA_DECAY", "0.96"),
     ("EMA_DECAY", "0.98"),
 )
-"""What a knob is set to in the champion; the fix is the value as shipped. Each costs at least two of a run's standard
-deviations at confirm: a champion that looks worse on paper need not be, and then there is nothing to detect."""
+"""What a knob is set to in the champion; the fix is the value as shipped. Each costs two of a run's standard deviations
+or more at confirm: a champion that looks worse on paper need not be, and then there is nothing to detect."""
 SEEDS = (901, 902)
 """Of the runs that show what a fault costs; a night draws its own."""
 

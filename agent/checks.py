@@ -9,7 +9,7 @@ from agent import library, outcome
 from agent.ideas import slug_of
 from agent.knobs import read_knobs
 from agent.library import CHRONOLOGY, KB, PAPERS, text_of
-from agent.note import CHANGE, HAPPENED, Note
+from agent.note import CHANGE, HAPPENED, Note, without_code
 from agent.past import Past
 from agent.proposal import SETTINGS
 from bench.errors import LibraryError, ProposalError
@@ -60,7 +60,7 @@ def _of_note(root: Path, note: Note, finished: Sequence[Past]) -> Iterator[str]:
 
 
 def _of_page(root: Path, path: Path, ids: Collection[str]) -> Iterator[str]:
-    text = library.without_code(text_of(path))
+    text = without_code(text_of(path))
     for target in dict.fromkeys(_LINK.findall(text)):
         name, _, anchor = target.partition("#")
         if re.match(r"[a-z][a-z0-9+.-]*:", name):

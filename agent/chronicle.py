@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from agent.history import plain
-from agent.outcome import told
+from agent.outcome import signed, told
 from agent.past import Past
 
 MOST = 8
@@ -75,7 +75,7 @@ def _overall(experiments: Sequence[Past]) -> str:
     confirmed = [one.effect.mean for one in experiments if one.effect and one.effect.confirmed]
     words = f"{_many(len(experiments), 'experiment')}: {_counts(experiments)}."
     if confirmed:
-        middle = f"{1000 * median(confirmed):+.1f}".replace("-", "−")
+        middle = signed(median(confirmed))
         words += f" {len(confirmed)} came to confirm; the median difference there is {middle} thousandths."
     else:
         words += " None came to confirm."

@@ -87,7 +87,7 @@ def _add(repo: git.Repo, web: Web, identifier: Identifier) -> None:
         try:
             answer = claude.ask((repo.root / PROMPT).read_text(), _material(repo, paper))
             note, what = draft.filled(note, answer), "written by Claude"
-        except NightshiftError as error:
+        except (NightshiftError, OSError) as error:
             what = f"a stub: {error}"
     path = repo.root / library.PAPERS / f"{note.name}.md"
     files.write_atomic(path, render(note).encode())

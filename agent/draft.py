@@ -10,7 +10,7 @@ from collections import Counter
 from agent.alphaxiv import Paper
 from agent.history import plain
 from agent.index import STOP
-from agent.note import SECTIONS, Front, Note, parts
+from agent.note import SECTIONS, Front, Note, parts, without_code
 from bench.errors import LibraryError
 
 EXCERPT = 280
@@ -73,7 +73,7 @@ def excerpt(text: str) -> str:
 
 def prose(text: str) -> str:
     """The first paragraph of a Markdown page that is neither heading, list, table, picture nor code."""
-    paragraphs = re.split(r"\n\s*\n", re.sub(r"(?ms)^(```|~~~).*?^\1", "", text))
+    paragraphs = re.split(r"\n\s*\n", without_code(text))
     return next((one for one in paragraphs if len(one.split()) > 8 and one.lstrip()[0] not in "#-*|!<>=0123456789"), "")
 
 

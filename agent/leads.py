@@ -24,6 +24,8 @@ PAPER_TRIALS = 2.0
 GAIN = 0.008
 """Bits per byte that a keep is worth where none is known: a little less than one run's noise."""
 GAIN_TRIALS = 3.0
+PARTLY = 0.5
+"""Of a gain, where the champion has part of it already."""
 WORDS_COST = 1.5
 """What an idea in words costs beside one that carries its edits: they have to be written, and fail more often."""
 
@@ -85,7 +87,7 @@ def _lead(note: Note, lane: Sequence[Past], experiments: Sequence[Past], champio
         state,
         detail,
         chance,
-        gain * (0.5 if state == "partly" else 1.0),
+        gain * (PARTLY if state == "partly" else 1.0),
         cost * (WORDS_COST if in_words else 1.0),
     )
 

@@ -15,18 +15,20 @@ from agent.git import Repo
 from agent.history import HISTORY
 from agent.ideas import slug_of
 from agent.index import Chunk, Hit, Source
-from agent.note import Note, parse_note, parts, read_yaml, split_front
+from agent.note import Note, parse_note, parts, read_yaml, split_front, without_code
 from agent.opening import home
 from agent.past import Past, read_past
+from agent.researchers import IDEAS
 from bench import files
 from bench.errors import LibraryError, UsageError
 
 KB = Path("kb")
 PAPERS = KB / "papers"
 CHRONOLOGY = KB / "chronology.md"
-QUEUE = KB / "ideas.md"
 WEIGHTS = {"Title": 0.5, "Asks": 1.0, "Claim": 0.7, "Mechanism": 0.7, "lesson": 0.7, "experiment": 0.5}
-"""What a chunk counts; other sections of a note 0.4. Chosen on questions that are not those of the test."""
+"""What a chunk counts. Chosen on questions that are not those of the test."""
+OTHER = 0.4
+"""What every other section of a note counts."""
 
 
 def read_notes(root: Path) -> tuple[list[Note], list[str]]:
@@ -55,7 +57,7 @@ def find_note(notes: Sequence[Note], wanted: str) -> Note:
 def lessons(root: Path) -> list[Path]:
     """The pages of the knowledge base that are about no single paper, but for the queue and the chronology."""
     folders = [root / KB, *(path for path in sorted((root / KB).glob("*/")) if path != root / PAPERS)]
-    apart = (root / CHRONOLOGY, root / QUEUE)
+    apart = (root / CHRONOLOGY, root / IDEAS)
     return [path for folder in folders for path in sorted(folder.glob("*.md")) if path not in apart]
 
 
@@ -110,7 +112,7 @@ def note_chunks(path: Path) -> Iterator[Chunk]:
     texts = {"Title": f"{front.title} {' '.join(front.topics)} {front.lane} {note.key}", "Asks": "\n".join(front.asks)}
     for heading, text in {**texts, **note.sections}.items():
         if text:
-            yield Chunk(note.name, "paper", front.title, heading, without_code(text), WEIGHTS.get(heading, 0.4))
+            yield Chunk(note.name, "paper", front.title, heading, without_code(text), WEIGHTS.get(heading, OTHER))
 
 
 def lesson_chunks(path: Path) -> Iterator[Chunk]:
@@ -163,11 +165,6 @@ def front_of(path: Path) -> Mapping[str, Any]:
         front = read_yaml(head or "")
         return front if isinstance(front, dict) else {}
     return {}
-
-
-def without_code(text: str) -> str:
-    """A Markdown text without what its fences hold."""
-    return re.sub(r"(?ms)^(```|~~~).*?^\1", "", text)
 
 
 def text_of(path: Path) -> str:

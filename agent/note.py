@@ -138,3 +138,8 @@ def parts(body: str) -> Iterator[tuple[str, str]]:
         elif fence or not line.startswith("# "):
             lines.append(line)
     yield heading, "\n".join(lines).strip("\n")
+
+
+def without_code(text: str) -> str:
+    """A Markdown text without what its fences hold."""
+    return re.sub(r"(?ms)^(```|~~~).*?^\1", "", text)

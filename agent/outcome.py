@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from agent.history import HISTORY
 from agent.note import HAPPENED, Note
 from agent.past import Effect, Past
+from agent.report import thousandths
 
 _SECTION = re.compile(rf"\n*^## {HAPPENED}\n.*\Z", re.MULTILINE | re.DOTALL)
 
@@ -32,8 +33,13 @@ def in_thousandths(effect: Effect) -> str:
     if effect.low == effect.high:
         return f"identical scores at {effect.profile}"
     pairs = f"{effect.pairs} pair{'s' if effect.pairs > 1 else ''}"
-    mean, low, high = (f"{1000 * bits:+.1f}".replace("-", "−") for bits in (effect.mean, effect.low, effect.high))
+    mean, low, high = map(signed, (effect.mean, effect.low, effect.high))
     return f"{mean} ({low} to {high}) thousandths over {pairs} at {effect.profile}"
+
+
+def signed(bits: float) -> str:
+    """A difference in thousandths, with a sign as it is printed."""
+    return thousandths(bits).replace("-", "−")
 
 
 def with_happened(text: str, section: str) -> str:

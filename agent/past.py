@@ -6,6 +6,7 @@ stand in it too. Differences are candidate minus champion in bits per byte: belo
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,8 +48,6 @@ class Past:
     detail: str = ""
     notes: tuple[str, ...] = ()
     """Papers and notes cited."""
-    knobs: tuple[str, ...] = ()
-    """What was set, `NAME = value`."""
     effect: Effect | None = None
     """At confirm where it came so far, else at breadth; of a keep on the fresh pairs after it, where those are told."""
     wall_s: float = 0.0
@@ -64,14 +63,14 @@ def read_past(lines: Iterable[str]) -> list[Past]:
     """The experiments of a history or a journal without their baselines; what is no line of ours is passed over."""
     found: dict[str, Past] = {}
     night = ""
-    for line in lines:
-        word = _read(line)
+    for word in map(_read, lines):
         kind = word.get("type")
         if kind == "config":
             night = str(word.get("name", ""))
         elif kind is None and isinstance(word.get("run"), int) and word.get("source") != "baseline":
-            one = _experiment(word, night)
-            found[one.id] = one
+            with suppress(TypeError, ValueError, KeyError, AttributeError):  # keys of the same names, not ours
+                one = _experiment(word, night)
+                found[one.id] = one
         elif kind in ("regained", "reverted") and (kept := found.get(str(word.get("id")))):
             effect = _effect(word.get("evidence")) or kept.effect
             found[kept.id] = replace(kept, effect=effect, reverted=kept.reverted or kind == "reverted")
@@ -88,7 +87,6 @@ def _read(line: str) -> Mapping[str, Any]:
 
 def _experiment(word: Mapping[str, Any], night: str) -> Past:
     stamp = word.get("timestamp")
-    knobs = word.get("knobs")
     return Past(
         id=str(word.get("id") or f"{night or 'run'}-{word['run']:04d}"),
         night=night,
@@ -100,13 +98,12 @@ def _experiment(word: Mapping[str, Any], night: str) -> Past:
         hypothesis=str((word.get("asi") or {}).get("hypothesis", "")),
         detail=str(word.get("detail", "")),
         notes=tuple(map(str, word.get("notes") or ())),
-        knobs=tuple(f"{name} = {value}" for name, value in knobs.items()) if isinstance(knobs, dict) else (),
         effect=_effect(word.get("confirm")) or _effect(word.get("breadth")),
         wall_s=float(word.get("wall_s") or 0.0),
     )
 
 
-def _effect(evidence: Any) -> Effect | None:  # noqa: ANN401  # whatever the line holds
+def _effect(evidence: object) -> Effect | None:
     if not isinstance(evidence, dict) or not evidence.get("pairs"):
         return None
     mean, pairs = float(evidence["mean"]), evidence["pairs"]

@@ -7,7 +7,7 @@
     ├── DataError              no data prepared, or a shard that is not what it says
     ├── MachineError           something this machine lacks: a library, a tool, a repository
     ├── JournalError           a journal that cannot be trusted as it stands
-    ├── LibraryError           a note that does not read, or a paper that could not be fetched
+    ├── LibraryError           a note that does not read, a paper that could not be fetched or written up
     ├── Refusal                a candidate turned away; carries a stable `reason`
     │   ├── ProposalError      before any compute was spent
     │   └── RunFailed          by a run that gave no measurement that counts
@@ -40,7 +40,7 @@ class JournalError(NightshiftError):
 
 
 class LibraryError(NightshiftError):
-    """A page of the knowledge base does not read, or a paper could not be fetched."""
+    """A page of the knowledge base does not read, or a paper could not be fetched or written up."""
 
 
 class Refusal(NightshiftError):

@@ -88,6 +88,14 @@ def test_where_claude_fails_the_stub_stands(repo: Path, httpserver: HTTPServer, 
     assert "In its own words" in note_of(repo)
 
 
+def test_without_a_prompt_the_stub_stands_too(repo: Path, httpserver: HTTPServer, llmock: LLMock) -> None:
+    serve(httpserver, text(OVERVIEW), arxiv=feed(entry()))
+    done = kb(repo, httpserver, "add", "2505.08823", **llmock.env())
+    assert done.returncode == 0
+    assert "a stub: " in done.stdout
+    assert "prompts/note.md" in done.stdout
+
+
 def test_a_paper_that_has_a_note_is_not_fetched_again(repo: Path, httpserver: HTTPServer) -> None:
     serve(httpserver, text(OVERVIEW), arxiv=feed(entry()))
     kb(repo, httpserver, "add", "2505.08823")

@@ -36,7 +36,6 @@ def test_a_night_is_told_without_its_baseline() -> None:
     assert [one.id for one in history] == [f"night-{run:04d}" for run in range(2, 7)]
     assert {one.night for one in history} == {"night"}
     assert [one.kept for one in history] == [False, True, False, False, False]
-    assert history[1].knobs == ("MATRIX_LR = 0.06",)
 
 
 def test_an_effect_is_confirms_where_it_came_so_far_and_breadths_elsewhere() -> None:
@@ -68,7 +67,8 @@ def test_lines_of_other_programs_are_passed_over() -> None:
         "7",
         '{"run": 3, "commit": "abc", "metric": 1.0, "status": "keep", "description": "theirs"}',
     ]
-    (one,) = read_past(theirs)
+    foreign = '{"run": 4, "status": "keep", "asi": "words", "confirm": {"pairs": [1]}, "wall_s": "long"}'
+    (one,) = read_past([*theirs, foreign])
     assert (one.id, one.title, one.lane, one.effect) == ("run-0003", "theirs", "other", None)
 
 

@@ -71,7 +71,7 @@ class Attempt:
             timestamp=clock.now_ms(),
             segment=self.segment,
             confidence=1 - self.confirm.p_value if self.confirm else None,
-            asi={"hypothesis": idea.hypothesis, **({"from": ", ".join(self.before.values())} if self.before else {})},
+            asi=self._asi(),
             id=self.id,
             source=idea.source,
             idea=idea.idea,
@@ -88,8 +88,17 @@ class Attempt:
             runs=tuple(self.runs),
             breadth=self.breadth,
             confirm=self.confirm,
+            authored=idea.authored,
             wall_s=clock.monotonic() - self.started,
         )
+
+    def _asi(self) -> dict[str, str]:
+        found = {"hypothesis": self.proposal.hypothesis}
+        if self.before:
+            found["from"] = ", ".join(self.before.values())
+        if self.proposal.authored:
+            found["expected_effect"] = self.proposal.authored.expected
+        return found
 
     def _metrics(self) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -129,21 +138,27 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
     Raises ProposalError, before any compute is spent, for what does not apply, is refused by its text alone, changes
     nothing, or was tried already.
     """
-    proposed = proposal.apply(this.proposal, this.champion.tree, size)
-    gate.check(proposed, this.champion.tree)
-    changed = without_stale(this.champion.tree, proposed)
+    changed = candidate_tree(this.proposal, this.champion.tree, size, journal.in_segment())
     in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
-    syntax = tree.syntax_key(changed)
-    if syntax == tree.syntax_key(this.champion.tree):
-        raise ProposalError("no_change", "the champion is like this already")
-    for other in journal.in_segment():
-        if syntax == other.syntax:
-            raise ProposalError("already_tried", f"the same code was {other.id}: {other.status}")
     this.before = {name: repr(in_force(name, size)) for name, _ in this.proposal.knobs}
     this.tree = changed
     this.sha = repo.write_commit(this.champion.sha, changed, message(this.proposal, f"{TRAILER_ID}: {this.id}"))
     ref = f"{CANDIDATES}/{this.id}"
     repo.move(ref, this.sha, repo.tip(ref))
+
+
+def candidate_tree(tried: Proposal, champion: Tree, size: str, decided: Sequence[Experiment]) -> dict[str, bytes]:
+    """The champion's files with the proposal in them. Raises ProposalError as `apply_and_commit` does."""
+    proposed = proposal.apply(tried, champion, size)
+    gate.check(proposed, champion)
+    changed = without_stale(champion, proposed)
+    syntax = tree.syntax_key(changed)
+    if syntax == tree.syntax_key(champion):
+        raise ProposalError("no_change", "the champion is like this already")
+    for other in decided:
+        if syntax == other.syntax:
+            raise ProposalError("already_tried", f"the same code was {other.id}: {other.status}, {other.detail}")
+    return changed
 
 
 def _measure(this: Attempt, laboratory: Lab) -> Verdict:
@@ -164,7 +179,8 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
 
         def again(look: int) -> float | None:
             subjects = [replace(one, repeat=REPEATS * this.run + look) for one in (candidate, beside)]
-            pair = laboratory.run(subjects, budget, laboratory.seeds(champion.tree, budget, 1))
+            with laboratory.undisturbed:
+                pair = laboratory.run(subjects, budget, laboratory.seeds(champion.tree, budget, 1))
             lab.check(pair)
             return cost.ratio(pair)
 

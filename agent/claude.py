@@ -1,15 +1,71 @@
-"""Claude, over the Messages API: one question, one answer, or one line about why there is none.
+"""Claude over the Messages API, always streaming: one question, one whole answer, or an error that says why not.
 
-ANTHROPIC_API_KEY holds the key, ANTHROPIC_BASE_URL names another server that speaks the same API, ANTHROPIC_MODEL
-another model. The SDK is imported on first use: that alone takes seconds.
+ANTHROPIC_API_KEY holds the key and ANTHROPIC_BASE_URL names another server that speaks the same API. The SDK is
+imported on first use, as that alone takes seconds; its own retries are off, because it obeys any delay that a server
+names and never retries a stream that is cut.
 """
 
+import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import LibraryError
+import tenacity
 
-MODEL = "claude-sonnet-5-5"
-MOST_TOKENS = 8000
+from agent.calls import Reserved, Usage
+from agent.purse import Purse
+from agent.settings import Settings
+from bench import clock
+from bench.errors import Closed, Interrupted, ModelError, Outage
+
+if TYPE_CHECKING:
+    from anthropic import Anthropic
+    from anthropic.types import Message
+
+TRIES = 4
+CONNECT_S = 10.0
+LONGEST_WAIT_S = 60.0
+"""A server that asks for more is out for now: there is better to do than to wait for it."""
+OVERHEAD_TOKENS = 1000
+"""What the server adds for the use of tools, and for the frame of each message; documented as less."""
+KEYS = {
+    "text": ("text",),
+    "tool_use": ("id", "name", "input"),
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+}
+"""What of each kind of block goes back to the server."""
+
+Block = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request: what stays the same for hours first, so that it can be served from the cache."""
+
+    system: Sequence[Block]
+    tools: Sequence[Block]
+    messages: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer, without blocks where a tool's input was no JSON."""
+
+    blocks: tuple[Block, ...]
+    stop_reason: str
+    """The API's own, or `garbled`."""
+    usage: Usage
+    usd: float
+
+    @property
+    def text(self) -> str:
+        """What it says beside its calls of tools."""
+        return "".join(block["text"] for block in self.blocks if block["type"] == "text")
 
 
 def reachable() -> bool:
@@ -17,25 +73,208 @@ def reachable() -> bool:
     return bool(os.environ.get("ANTHROPIC_API_KEY"))
 
 
-def ask(system: str, data: str) -> str:
-    """The whole text of an answer to `data` under the instructions `system`.
+class Claude:
+    """Asks one model, and pays from one purse; `stop` ends what is under way."""
 
-    Raises LibraryError for an answer that was refused, cut short or never came: a stream that is cut cleanly raises
-    nothing in the SDK, so its stop reason is looked at.
-    """
-    import anthropic
-    import httpx2
+    def __init__(self, settings: Settings, purse: Purse, stop: Event | None = None) -> None:
+        self.settings, self.purse, self.stop = settings, purse, stop or Event()
+        self.prefixes: dict[str, int] = {}
+        """Tokens of what stays the same, at the most, as answers have shown."""
 
-    try:
-        with anthropic.Anthropic().messages.stream(
-            model=os.environ.get("ANTHROPIC_MODEL") or MODEL,
-            max_tokens=MOST_TOKENS,
-            system=system,
-            messages=[{"role": "user", "content": data}],
+    @cached_property
+    def client(self) -> "Anthropic":
+        """The SDK's."""
+        import anthropic
+        import httpx2
+
+        timeout = httpx2.Timeout(self.settings.timeout_s, connect=CONNECT_S)
+        return anthropic.Anthropic(max_retries=0, timeout=timeout)
+
+    def ask(self, system: str, data: str) -> str:
+        """The whole text of an answer to `data` under the instructions `system`. Raises ModelError for another end."""
+        question = Question([{"type": "text", "text": system}], [], [{"role": "user", "content": data}])
+        answer = self.answer(question, "")
+        if answer.stop_reason != "end_turn":
+            raise ModelError(f"Claude's answer is not whole: it stopped at {answer.stop_reason}")
+        return answer.text
+
+    def answer(self, question: Question, draft: str) -> Answer:
+        """Claude's answer, asked for again after an outage for as long as the server asks, within limits of ours.
+
+        Raises Outage where that did not help, Closed where no other call will do better, Interrupted when stopped, and
+        ModelError for a question that the server will not take.
+        """
+        again = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: _delay(error, 1) is not None),
+            stop=tenacity.stop_after_attempt(TRIES),
+            wait=_wait,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return again(self._once, question, draft)
+
+    def _sleep(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise Interrupted("stopped while waiting for Claude")
+
+    def _once(self, question: Question, draft: str) -> Answer:
+        settings = self.settings
+        prefix = json.dumps([question.system, question.tools], ensure_ascii=False)
+        rest = len(json.dumps(question.messages, ensure_ascii=False).encode())
+        known = self.prefixes.get(prefix, len(prefix.encode()))
+        reserved = self.purse.reserve(draft, known + rest + OVERHEAD_TOKENS, settings.max_tokens)
+        call = _Call(reserved, clock.monotonic())
+        with self._settled(call):
+            call.message = self._stream(question, call)
+        usage = call.usage
+        if call.message is None:
+            return Answer((), "garbled", usage, call.usd)
+        self.prefixes[prefix] = min(known, usage.all_input)
+        return Answer(_blocks(call.message), call.message.stop_reason or "", usage, call.usd)
+
+    def _stream(self, question: Question, call: "_Call") -> "Message | None":
+        """The whole message; None where a tool's input was no JSON. `call` holds what came of one that was cut."""
+        settings = self.settings
+        effort: dict[str, Any] = {}
+        if settings.effort:
+            effort = {"thinking": {"type": "adaptive"}, "output_config": {"effort": settings.effort}}
+        if question.tools:
+            effort["tools"] = question.tools
+        with self.client.messages.stream(
+            model=settings.model,
+            max_tokens=settings.max_tokens,
+            system=question.system,  # type: ignore[arg-type]
+            messages=question.messages,  # type: ignore[arg-type]
+            **effort,
         ) as stream:
-            message = stream.get_final_message()
-    except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-        raise LibraryError(f"Claude: {' '.join(str(error).split())[:200]}") from error
-    if message.stop_reason != "end_turn":
-        raise LibraryError(f"Claude's answer is not whole: it stopped at {message.stop_reason or 'a cut connection'}")
-    return "".join(block.text for block in message.content if block.type == "text")
+            try:
+                for event in stream:
+                    if event.type == "message_start":
+                        call.usage = _usage(event.message)
+                    if self.stop.is_set():
+                        raise Interrupted("stopped while Claude was answering")
+            except json.JSONDecodeError:
+                raise
+            except ValueError:  # the SDK's word for a tool's input that is no JSON
+                call.error = "a tool's input was no JSON"
+                return None
+            message = stream.current_message_snapshot
+        call.usage = _usage(message)
+        if message.stop_reason is None:  # a stream that is cut cleanly raises nothing in the SDK
+            raise Outage("the answer was cut off: its stream ended without a reason")
+        call.whole = True
+        return message
+
+    @contextmanager
+    def _settled(self, call: "_Call") -> Iterator[None]:
+        """Settle the call however it ends, and give the SDK's errors our names."""
+        import anthropic
+        import httpx2
+
+        try:
+            yield
+        except anthropic.APIStatusError as error:
+            call.error = f"{error.status_code}: {_line(error)}"
+            call.unasked = error.status_code != 200
+            raise _named(error, call.error) from error
+        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError, RuntimeError) as error:
+            # What is no status is a connection that broke, or a stream that is not one of messages.
+            call.error = f"{type(error).__name__}: {_line(error)}"
+            call.unasked = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+            raise Outage(f"Claude: {call.error}") from error
+        except ModelError as error:
+            call.error = str(error)
+            raise
+        finally:
+            reason = call.message.stop_reason if call.message else None
+            spent = self.purse.settle(
+                call.reserved,
+                call.usage,
+                clock.monotonic() - call.started,
+                stop_reason=reason,
+                error=call.error,
+                cut=not (call.whole or call.unasked),
+            )
+            call.usd = spent.usd
+
+
+@dataclass
+class _Call:
+    reserved: Reserved
+    started: float
+    usage: Usage = field(default_factory=Usage)
+    message: "Message | None" = None
+    whole: bool = False
+    unasked: bool = False
+    """Refused before any answer began, which costs nothing."""
+    error: str | None = None
+    usd: float = 0.0
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    assert state.outcome
+    return _delay(state.outcome.exception(), state.attempt_number) or 0.0
+
+
+def _named(error: Any, words: str) -> ModelError:  # noqa: ANN401  # anthropic.APIStatusError, which is imported late
+    """An HTTP status as an error of ours. An error event in the middle of a stream comes with the status 200."""
+    status = error.status_code
+    if status in (200, 408, 409, 429) or status >= 500:
+        return Outage(f"Claude: {words}", _retry_after(error.response.headers))
+    if status in (401, 402, 403, 404):
+        return Closed(f"Claude: {words}")
+    return ModelError(f"Claude: {words}")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    try:
+        return max(0.0, float(headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _delay(error: BaseException | None, attempt: int) -> float | None:
+    """Seconds to wait after the failed `attempt`: the server's own, or 1, 2, 4 …; None where waiting is no help."""
+    if not isinstance(error, Outage):
+        return None
+    seconds = 2.0 ** (attempt - 1) if error.retry_after is None else error.retry_after
+    return seconds if seconds <= LONGEST_WAIT_S else None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _usage(message: "Message") -> Usage:
+    """Tokens as the server told them. What it does not split by lifetime counts as the dearer kind."""
+    told = message.usage
+    kinds = told.cache_creation
+    written = told.cache_creation_input_tokens or 0
+    return Usage(
+        input_tokens=told.input_tokens or 0,
+        output_tokens=told.output_tokens or 0,
+        cache_read_input_tokens=told.cache_read_input_tokens or 0,
+        ephemeral_5m_input_tokens=(kinds.ephemeral_5m_input_tokens or 0) if kinds else 0,
+        ephemeral_1h_input_tokens=(kinds.ephemeral_1h_input_tokens or 0) if kinds else written,
+    )
+
+
+def _blocks(message: "Message") -> tuple[Block, ...]:
+    found = [block.model_dump(mode="json") for block in message.content]
+    return tuple(
+        {"type": block["type"], **{key: _sound(block[key]) for key in KEYS[block["type"]]}}
+        for block in found
+        if block["type"] in KEYS
+    )
+
+
+def _sound(value: Any) -> Any:  # noqa: ANN401  # JSON
+    """The value without halves of character pairs, which can be received as JSON and never sent."""
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [_sound(one) for one in value]
+        case dict():
+            return {_sound(key): _sound(one) for key, one in value.items()}
+    return value

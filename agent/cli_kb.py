@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
-from agent import alphaxiv, arxiv, checks, claude, draft, git, leads, library, outcome
+from agent import alphaxiv, arxiv, checks, draft, git, leads, library, outcome
 from agent.arxiv import Identifier
+from agent.claude import Claude, reachable
 from agent.cli_read import JSON, latest, print_json
 from agent.history import HISTORY, plain
 from agent.ideas import append_idea
 from agent.note import HAPPENED, Note, render
+from agent.purse import Purse
+from agent.settings import read_settings
 from agent.web import Web
 from bench import clock, files
 from bench.errors import LibraryError, NightshiftError, UsageError
@@ -83,9 +86,9 @@ def _add(repo: git.Repo, web: Web, identifier: Identifier) -> None:
         click.echo(f"  {line}", err=True)
     note = draft.stub(paper, clock.day_of(clock.now_ms()))
     what = "a stub, as there is no ANTHROPIC_API_KEY to write it with"
-    if claude.reachable():
+    if reachable():
         try:
-            answer = claude.ask((repo.root / PROMPT).read_text(), _material(repo, paper))
+            answer = _claude(repo).ask((repo.root / PROMPT).read_text(), _material(repo, paper))
             note, what = draft.filled(note, answer), "written by Claude"
         except (NightshiftError, OSError) as error:
             what = f"a stub: {error}"
@@ -93,6 +96,11 @@ def _add(repo: git.Repo, web: Web, identifier: Identifier) -> None:
     files.write_atomic(path, render(note).encode())
     withdrawn = "; the paper was withdrawn" if paper.withdrawn else ""
     click.echo(f"{identifier}: {path.relative_to(repo.root)}, {what}{withdrawn}")
+
+
+def _claude(repo: git.Repo) -> Claude:
+    settings = read_settings(repo.root)
+    return Claude(settings, Purse(settings.model, settings.price))
 
 
 def _material(repo: git.Repo, paper: alphaxiv.Paper) -> str:

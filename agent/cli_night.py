@@ -11,16 +11,23 @@ import click
 from rich.console import Console
 
 from agent import cli_read, git, history, library, opening, report, views
+from agent.attempt import Champion
+from agent.author import Author
+from agent.claude import Claude, reachable
 from agent.cli_bench import DATA
+from agent.desk import Desk
 from agent.experience import before, calibrated, read
 from agent.journal import open_journal
 from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
+from agent.purse import Purse
 from agent.researchers import IDEAS, Queue, Search
 from agent.screen import Screen, verdict_line
+from agent.settings import read_settings
+from agent.transcript import DRAFTS
 from bench import clock, files, machine
 from bench.data import Dataset, open_dataset
-from bench.errors import Interrupted
+from bench.errors import Interrupted, UsageError
 from bench.slots import Slots
 
 MOST_SLOTS = 4
@@ -33,7 +40,14 @@ MOST_SLOTS = 4
     "--max-experiments", default=1000, show_default=True, type=click.IntRange(min=1), help="In all, this night."
 )
 @click.option("--name", help="Name of the night; running it again resumes it. Today's date where none is given.")
-@click.option("--researcher", default="auto", show_default=True, type=click.Choice(["auto", "queue", "search"]))
+@click.option(
+    "--researcher",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "queue", "search", "claude"]),
+    help="auto: the queue, then Claude where there is a key, then a knob search.",
+)
+@click.option("--max-usd", default=5.0, show_default=True, type=click.FloatRange(min=0), help="For Claude, this night.")
 @click.option(
     "--slots", type=click.IntRange(1, 64), help="Runs side by side, one thread each. As many as cores, up to 4."
 )
@@ -44,6 +58,7 @@ def run_night(
     max_experiments: int,
     name: str | None,
     researcher: str,
+    max_usd: float,
     slots: int | None,
     start: str | None,
     short: bool,
@@ -54,6 +69,7 @@ def run_night(
     console = Console()
     screen = Screen(console)
     data = open_dataset(repo.root / DATA)
+    settings = read_settings(repo.root) if asks_claude(researcher) else None
     fingerprint = machine.fingerprint()
     slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
     with opening.alone(repo):
@@ -70,18 +86,30 @@ def run_night(
         known = before(header, read(opening.experience_path(repo)))
         for line in opening.greeting(repo, header, len(journal.in_segment()), known):
             screen.say(line)
-        folder = opening.journal_path(repo, name).parent / "runs"
-        with screen, Slots(slots, data, folder, screen.show) as bench, asked_to_stop(bench.stop):
+        folder = opening.journal_path(repo, name).parent
+        with screen, Slots(slots, data, folder / "runs", screen.show) as bench, asked_to_stop(bench.stop):
             lab = Lab(bench, journal, header, known)
+            limits = Limits(clock.monotonic() + hours * 3600, max_experiments)
             queue = Queue(repo.root / IDEAS, screen.say)
             search = Search(lab.profile("smoke").size, header.seed)
+            author: Author | None = None
+            if settings:
+                purse = Purse(settings.model, settings.price, max_usd, journal.records, journal.append)
+                screen.say(f"  claude   {settings.model}, at most ${max_usd:.2f}, of which ${purse.held:.2f} is spent")
+                model = Claude(settings, purse, bench.stop)
+                desk = Desk(repo, folder / DRAFTS, search.size, header.seed, model, settings.model)
+                filler = search if researcher == "auto" else None
+                author = Author(desk, lab, limits.until, max_experiments, screen.say, bench.stop, filler)
             researchers: dict[str, list[Researcher]] = {
-                "auto": [queue, search],
+                "auto": [queue, author or search],
                 "queue": [queue],
                 "search": [search],
+                "claude": [queue, *([author] if author else [])],
             }
-            limits = Limits(clock.monotonic() + hours * 3600, max_experiments)
             try:
+                if author:
+                    champion = journal.champion or header.base
+                    author.begin(Champion(champion, repo.trainer(champion)), journal)
                 if not journal.in_segment():
                     first = opening.baseline(name, journal, lab, journal.champion or header.base, repo)
                     journal.append(first)
@@ -99,10 +127,20 @@ def run_night(
             except (KeyboardInterrupt, Interrupted):
                 again = f"nightshift run --name {name}{' --short' if short else ''}"
                 ended = f"stopped; all that was measured is journalled, and `{again}` goes on"
+            finally:
+                if author:
+                    author.close()
         console.print()
         console.print(views.night_table(header, journal.in_segment(), journal.reverted))
         console.print(report.summary(journal))
         screen.say(f"the night ended: {ended}")
+
+
+def asks_claude(researcher: str) -> bool:
+    """Whether Claude is one of the researchers. Raises UsageError where it was asked for by name and has no key."""
+    if researcher == "claude" and not reachable():
+        raise UsageError("there is no ANTHROPIC_API_KEY in the environment; set it, or choose another --researcher")
+    return researcher == "claude" or (researcher == "auto" and reachable())
 
 
 def profiles_of(repo: git.Repo, name: str, here: machine.Fingerprint, data: Dataset) -> str:

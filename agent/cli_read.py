@@ -12,6 +12,7 @@ from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ide
 from agent.journal import Journal, open_journal
 from agent.records import Experiment
 from agent.researchers import IDEAS, read_ideas
+from agent.transcript import DRAFTS, as_text, read_transcript
 from bench import files
 from bench.errors import UsageError
 
@@ -65,16 +66,29 @@ def log(name: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("experiment_id", metavar="ID")
+@click.option("--transcript", is_flag=True, help="What was said between Nightshift and Claude before it.")
 @NAME
 @JSON
-def show(experiment_id: str, name: str | None, as_json: bool) -> None:
+def show(experiment_id: str, transcript: bool, name: str | None, as_json: bool) -> None:
     """Show everything about one experiment."""
     _, journal = latest(name)
     experiment = find(journal, experiment_id)
-    if as_json:
+    if transcript:
+        _show_transcript(journal, experiment, as_json=as_json)
+    elif as_json:
         print_json(views.experiment_as_json(experiment))
     else:
         Console().print(views.show_experiment(experiment))
+
+
+def _show_transcript(journal: Journal, experiment: Experiment, *, as_json: bool) -> None:
+    if experiment.authored is None:
+        raise UsageError(f"{experiment.id} was not written by Claude: it came from the {experiment.source}")
+    lines = read_transcript(journal.path.parent / DRAFTS / f"{experiment.authored.draft}.jsonl")
+    if as_json:
+        print_json({"id": experiment.id, "draft": experiment.authored.draft, "lines": lines})
+    else:
+        click.echo(as_text(lines))
 
 
 @click.command()

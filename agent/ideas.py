@@ -82,12 +82,15 @@ def parse_ideas(text: str) -> tuple[list[Idea], list[Problem]]:
     return sound, sorted(problems, key=lambda problem: problem.line)
 
 
-def next_ideas(ideas: Sequence[Idea], decided: Collection[str]) -> list[Idea]:
-    """Return what can run now, given the slugs of the decided ideas: by priority, then in the order of the file."""
+def next_ideas(ideas: Sequence[Idea], decided: Collection[str], *, in_words: bool = False) -> list[Idea]:
+    """Return what can run now, given the slugs of the decided ideas: by priority, then in the order of the file.
+
+    With `in_words` those that wait for nothing but to be written.
+    """
     ready = [
         idea
         for idea in ideas
-        if idea.runnable and idea.slug not in decided and all(slug in decided for slug in idea.after)
+        if idea.runnable != in_words and idea.slug not in decided and all(slug in decided for slug in idea.after)
     ]
     return sorted(ready, key=lambda idea: idea.priority)
 

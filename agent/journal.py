@@ -8,9 +8,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from pydantic import ValidationError
 
+from agent.calls import Reserved, Spent
 from agent.records import (
     AnyRecord,
     Audited,
@@ -18,6 +20,7 @@ from agent.records import (
     Experiment,
     Header,
     Measured,
+    Own,
     Regained,
     Repaired,
     Reverted,
@@ -26,12 +29,14 @@ from agent.records import (
 from bench import clock, files
 from bench.errors import JournalError
 
-KINDS: dict[str, type[Header | Measured | Regained | Audited | Transferred | Reverted | Repaired]] = {
+KINDS: dict[str, type[Own]] = {
     "config": Header,
     "measured": Measured,
     "regained": Regained,
     "audited": Audited,
     "transferred": Transferred,
+    "reserved": Reserved,
+    "spent": Spent,
     "reverted": Reverted,
     "repaired": Repaired,
 }
@@ -43,11 +48,14 @@ class Journal:
 
     path: Path
     records: list[AnyRecord] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def append(self, record: AnyRecord) -> None:
-        """Write `record` and have it on disk before returning."""
-        files.append_line(self.path, encode(record))
-        self.records.append(record)
+        """Write `record` and have it on disk before returning; from any thread."""
+        line = encode(record)
+        with self.lock:
+            files.append_line(self.path, line)
+            self.records.append(record)
 
     @property
     def header(self) -> Header | None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Lock
 from typing import Literal, Protocol
 
 from agent.experience import Experience, before
@@ -64,6 +65,8 @@ class Lab:
         self.bench, self.journal, self.header = bench, journal, header
         self.before = known or before(header, [])
         self.known = journal.measured
+        self.undisturbed = Lock()
+        """Held by whatever must not have a smoke run of the next proposal beside it, and by that run itself."""
 
     def profile(self, stage: str) -> Profile:
         """The night's profile for `smoke`, `breadth`, `confirm`, `audit` or `transfer`."""
@@ -108,13 +111,23 @@ class Lab:
             for key, want in zip(keys, wants, strict=True)
         ]
 
+    def smoke_ahead(self, candidate: Subject, champion: Mapping[str, bytes]) -> None:
+        """Smoke of a proposal whose turn has not come yet, from another thread: its experiment finds it measured.
+
+        Raises RunFailed as the experiment will, and Interrupted.
+        """
+        smoke = self.profile("smoke")
+        with self.undisturbed:
+            runs = self.run([candidate], smoke, self.seeds(champion, smoke, 1))
+        check(runs)
+
     def _record(self, key: str, want: Want, future: Future[Measurement]) -> None:
         """Journal how a run ended. Raises Interrupted where it did not."""
-        measurement, reason, detail = None, None, None
+        measurement, reason, detail, log = None, None, None, ""
         try:
             measurement = future.result()
         except RunFailed as error:
-            reason, detail = error.reason, error.detail
+            reason, detail, log = error.reason, error.detail, error.log
         record = Measured(
             key=key,
             timestamp=clock.now_ms(),
@@ -125,6 +138,7 @@ class Lab:
             measurement=measurement,
             reason=reason,
             detail=detail,
+            log=log,
         )
         self.journal.append(record)
         self.known[key] = record
@@ -156,6 +170,7 @@ class Lab:
             seed=record.seed,
             reason=record.reason,
             detail=record.detail or "",
+            log=record.log,
             fresh=fresh,
         )
         found = record.measurement
@@ -183,7 +198,7 @@ def check(runs: Sequence[Run]) -> None:
             where = f"{run.detail} ({run.profile}, seed {run.seed})"
             if run.role == "champion":
                 raise MachineError(f"the champion itself fails here: {run.reason}: {where}")
-            raise RunFailed(run.reason, where)
+            raise RunFailed(run.reason, where, run.log)
 
 
 def pairs(runs: Sequence[Run]) -> list[Pair]:

@@ -60,7 +60,7 @@ def run(night: Night) -> str:
         champion = current_champion(night)
         proposal = next_idea(night, champion)
         if proposal is None:
-            return "no idea is left"
+            return night.limits.reached(night.journal) or "no idea is left"
         run_number = len(night.journal.experiments) + 1
         this = Attempt(
             f"{night.lab.header.name}-{run_number:04d}", run_number, night.journal.segment, champion, proposal

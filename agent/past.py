@@ -50,6 +50,8 @@ class Past:
     """Papers and notes cited."""
     effect: Effect | None = None
     """At confirm where it came so far, else at breadth; of a keep on the fresh pairs after it, where those are told."""
+    arm: str = ""
+    """The strategy that a language model followed, where one wrote it."""
     wall_s: float = 0.0
     reverted: bool = False
 
@@ -99,6 +101,7 @@ def _experiment(word: Mapping[str, Any], night: str) -> Past:
         detail=str(word.get("detail", "")),
         notes=tuple(map(str, word.get("notes") or ())),
         effect=_effect(word.get("confirm")) or _effect(word.get("breadth")),
+        arm=str((word.get("authored") or {}).get("arm", "")),
         wall_s=float(word.get("wall_s") or 0.0),
     )
 

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 from agent import edits, knobs
+from agent.calls import Authored
+from agent.edits import Edit
 from agent.records import Source
 from agent.tree import Tree
+from bench.errors import ProposalError
 
 SETTINGS = knobs.PATH
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A change that can be tried as it stands: knob values, a unified diff, or both."""
+    """A change that can be tried as it stands: a unified diff, exact replacements, knob values, or several of them."""
 
     title: str
     hypothesis: str
@@ -22,14 +25,21 @@ class Proposal:
     notes: tuple[str, ...] = ()
     knobs: tuple[tuple[str, str], ...] = ()
     diff: str | None = None
+    edits: tuple[Edit, ...] = ()
+    authored: Authored | None = None
+    refused: ProposalError | None = None
+    """Why nothing that could be tried came of it."""
 
 
 def apply(proposal: Proposal, tree: Tree, size: str) -> dict[str, bytes]:
     """The champion's tree with the proposal in it. Raises ProposalError, and changes nothing, where it does not fit.
 
-    Knobs are rewritten where their value is in force at `size`; the diff comes first.
+    Knobs are rewritten where their value is in force at `size`; diff and replacements come first.
     """
-    changed = edits.apply(tree, edits.parse_diff(proposal.diff)) if proposal.diff else dict(tree)
+    if proposal.refused:
+        raise proposal.refused
+    replacements = [*(edits.parse_diff(proposal.diff) if proposal.diff else ()), *proposal.edits]
+    changed = edits.apply(tree, replacements) if replacements else dict(tree)
     for name, value in proposal.knobs:
         changed[SETTINGS] = knobs.set_knob(changed.get(SETTINGS, b""), name, value, size)
     return changed

@@ -7,21 +7,17 @@ two are what pi-autoresearch's reader understands. The kinds of our own have a `
 from statistics import fmean
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from agent.calls import Authored, Reserved, Spent
+from agent.line import Record
 from bench.job import Measurement
 from bench.machine import Fingerprint
 
 VERSION = 1
 
 Status = Literal["keep", "discard", "crash", "checks_failed"]
-Source = Literal["baseline", "queue", "search"]
-
-
-class Record(BaseModel):
-    """Any line; keys a newer version added are carried along."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
+Source = Literal["baseline", "queue", "search", "claude"]
 
 
 class Header(Record):
@@ -67,6 +63,8 @@ class Measured(Record):
     measurement: Measurement | None = None
     reason: str | None = None
     detail: str | None = None
+    log: str = ""
+    """The end of what a failed training wrote to standard error."""
 
 
 class Run(Record):
@@ -78,6 +76,8 @@ class Run(Record):
     val_bpb: float | None = None
     reason: str | None = None
     detail: str = ""
+    log: str = ""
+    """The end of what a failed training wrote to standard error."""
     wall_s: float = 0.0
     cpu_s: float = 0.0
     training_s: float = 0.0
@@ -172,7 +172,7 @@ class Experiment(Record):
     """Key of the candidate's files."""
     syntax: str = ""
     """Key of the candidate's syntax trees: equal where only comments or layout differ."""
-    knobs: dict[str, str] = {}
+    knobs: dict[str, str] = Field(default_factory=dict)
     patch: str = ""
     """Unified diff against the parent."""
     reason: str
@@ -182,6 +182,7 @@ class Experiment(Record):
     runs: tuple[Run, ...] = ()
     breadth: Evidence | None = None
     confirm: Evidence | None = None
+    authored: Authored | None = None
     wall_s: float = 0.0
 
 
@@ -240,4 +241,6 @@ class Repaired(Record):
     what: str
 
 
-AnyRecord = Header | Measured | Experiment | Regained | Audited | Transferred | Reverted | Repaired
+Own = Header | Measured | Regained | Audited | Transferred | Reserved | Spent | Reverted | Repaired
+"""Records with a `type`, and no `run`."""
+AnyRecord = Own | Experiment

@@ -11,11 +11,12 @@ from typing import get_args
 
 from rich.text import Text
 
-from agent import verdict
+from agent import purse, verdict
 from agent.audit import audited_in_words
+from agent.calls import Spent, Usage
 from agent.history import plain
 from agent.journal import Journal
-from agent.records import Evidence, Experiment, Status
+from agent.records import AnyRecord, Evidence, Experiment, Status
 
 UNAUDITED = "as measured at its confirm, on the pairs that it was picked by"
 FRESH = "on {} fresh seeds"
@@ -77,6 +78,22 @@ def simplifications(experiments: Sequence[Experiment]) -> list[Simplification]:
     ]
 
 
+def calls_as_json(records: Sequence[AnyRecord]) -> dict[str, float] | None:
+    """How often a language model was asked in a night, and what that took; None where it never was."""
+    calls = [one for one in records if isinstance(one, Spent)]
+    usage = sum((one.usage for one in calls), Usage())
+    if not calls:
+        return None
+    return {
+        "calls": len(calls),
+        "usd": purse.spent(records),
+        "at_most": purse.held(records),
+        "input_tokens": usage.all_input,
+        "output_tokens": usage.output_tokens,
+        "from_cache": usage.cache_read_input_tokens / max(usage.all_input, 1),
+    }
+
+
 def code_lines(patch: str) -> int:
     """Lines of code that a unified diff adds, less those it takes away; blank ones and comments do not count."""
     changed = [
@@ -104,6 +121,11 @@ def summary(journal: Journal) -> Text:
         lines.append(
             f"false keeps to be expected: at most {false_keeps(tried):.2f}"
             f" ({100 * verdict.ERROR_RATE:.0f} in a hundred of the {weighed} weighed at confirm, were none real)"
+        )
+    if calls := calls_as_json(journal.records):
+        lines.append(
+            f"Claude: {calls['calls']} calls, ${calls['usd']:.2f} ({calls['at_most']:.2f} at the most),"
+            f" {100 * calls['from_cache']:.0f} % of what it read came from its cache"
         )
     if shorter := simplifications(tried):
         lines.append("less code and not worse, for you to judge:")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from agent import report
 from agent.audit import audited_as_json
+from agent.calls import Authored
 from agent.history import plain
 from agent.journal import Journal
 from agent.plan import SHORT, reached, stage_of
@@ -84,6 +85,8 @@ def show_experiment(experiment: Experiment) -> RenderableType:
         ("description", experiment.description),
         ("hypothesis", experiment.asi.get("hypothesis", "")),
         ("from", " ".join(filter(None, (experiment.source, experiment.idea or "", *experiment.notes)))),
+        ("expected", experiment.asi.get("expected_effect", "")),
+        ("written", _authored(experiment.authored)),
         ("lane", experiment.lane),
         ("commit", f"{experiment.commit or '–'}, tried on {parent}"),
         ("knobs", ", ".join(f"{knob} = {value}" for knob, value in experiment.knobs.items())),
@@ -103,8 +106,15 @@ def show_experiment(experiment: Experiment) -> RenderableType:
     if reached(experiment).startswith("short-"):
         parts.append(Text(SHORT, style="yellow"))
     if experiment.patch:
-        parts.append(Syntax(_visible(experiment.patch), "diff", word_wrap=True, background_color="default"))
+        parts.append(Syntax(visible(experiment.patch), "diff", word_wrap=True, background_color="default"))
     return Group(*parts)
+
+
+def _authored(authored: Authored | None) -> str:
+    if authored is None:
+        return ""
+    mended = f", mended {authored.repairs} times" if authored.repairs > 1 else ", mended once" * authored.repairs
+    return f"by {authored.model} in {authored.draft}, asked to follow {authored.arm}{mended}, ${authored.usd:.4f}"
 
 
 def verdict_in_words(experiment: Experiment) -> str:
@@ -154,8 +164,8 @@ def _runs(experiment: Experiment) -> Table:
     return table
 
 
-def _visible(text: str) -> str:
-    """`text` with its lines kept and every other control character shown: a patch must not steer the terminal."""
+def visible(text: str) -> str:
+    """`text` with its lines kept and every other control character shown: what is shown must not steer the terminal."""
     return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
 
 
@@ -169,6 +179,7 @@ def log_as_json(journal: Journal) -> dict[str, object]:
         "note": SHORT if header.profiles == "short-" else None,
         "audit": audited_as_json(journal.audited) if journal.audited else None,
         "expected_false_keeps_at_most": report.false_keeps(current),
+        "claude": report.calls_as_json(journal.records),
         "simplifications": [one.id for one in report.simplifications(current)],
         "experiments": [
             {
@@ -187,6 +198,7 @@ def log_as_json(journal: Journal) -> dict[str, object]:
                 "breadth": _evidence_as_json(experiment.breadth),
                 "confirm": _evidence_as_json(experiment.confirm),
                 "regained": _evidence_as_json(journal.regained.get(experiment.id)),
+                "usd": experiment.authored.usd if experiment.authored else None,
                 "wall_s": experiment.wall_s,
             }
             for experiment in journal.experiments

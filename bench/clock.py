@@ -14,6 +14,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def sleep(seconds: float) -> None:
+    """Let so many seconds pass."""
+    time.sleep(seconds)
+
+
 def through_sleep() -> float:
     """Seconds on a clock that also runs while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

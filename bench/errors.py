@@ -7,7 +7,10 @@
     ├── DataError              no data prepared, or a shard that is not what it says
     ├── MachineError           something this machine lacks: a library, a tool, a repository
     ├── JournalError           a journal that cannot be trusted as it stands
-    ├── LibraryError           a note that does not read, a paper that could not be fetched or written up
+    ├── LibraryError           a note that does not read, or a paper that could not be fetched
+    ├── ModelError             the language model gave nothing that can be used
+    │   ├── Outage             for now: it is overloaded, out of reach, or its answer was cut; asked again later
+    │   └── Closed             for this night: a key that is refused, or money that is spent
     ├── Refusal                a candidate turned away; carries a stable `reason`
     │   ├── ProposalError      before any compute was spent
     │   └── RunFailed          by a run that gave no measurement that counts
@@ -40,16 +43,36 @@ class JournalError(NightshiftError):
 
 
 class LibraryError(NightshiftError):
-    """A page of the knowledge base does not read, or a paper could not be fetched or written up."""
+    """A page of the knowledge base does not read, or a paper could not be fetched."""
+
+
+class ModelError(NightshiftError):
+    """The language model gave nothing that can be used."""
+
+
+class Outage(ModelError):
+    """The language model cannot be had for now; `retry_after` is the server's own word on it in seconds, if any."""
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Closed(ModelError):
+    """The language model will not be asked again this night."""
 
 
 class Refusal(NightshiftError):
-    """A candidate was turned away under a stable name, `reason`, with a line of detail."""
+    """A candidate was turned away under a stable name, `reason`, with a line of detail.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    `log` is the end of what its training wrote to standard error, where it did; that process sees no validation data.
+    """
+
+    def __init__(self, reason: str, detail: str, log: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.log = log
 
 
 class ProposalError(Refusal):

@@ -147,7 +147,7 @@ def _check_twins(job: Job, shards: Path, folder: Path, home: Path, stop: Event) 
     try:
         account = watch(_start("twins", job, shards, folder, home), job.profile.limits, said, lambda word: None, stop)
     except RunFailed as error:
-        raise RunFailed(error.reason, f"while its twins were compared: {error.detail}") from None
+        raise RunFailed(error.reason, f"while its twins were compared: {error.detail}", error.log) from None
     twins.judge(said.read_bytes())
     return Cost(wall_s=account.wall_s, cpu_s=account.cpu_s)
 

@@ -29,6 +29,7 @@ DEATH_S = 60.0
 """A thousand processes take their time to die on a busy machine; a run has not ended before they have."""
 STILL_S = 10.0
 """No tick takes so long, however busy the machine is."""
+MOST_TAIL = 3000
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -109,6 +110,15 @@ class Process:
             lines = file.read().decode(errors="replace").split("\n")
         words = ["".join(c for c in line if c.isprintable()).strip() for line in lines]
         return next((f": {line[:300]}" for line in reversed(words) if line), "")
+
+    def last_lines(self) -> str:
+        """The end of standard error, as a rule a traceback: at most MOST_TAIL bytes, without this machine's paths."""
+        with self.errors.open("rb") as file:
+            file.seek(max(self.errors.stat().st_size - MOST_TAIL, 0))
+            text = file.read().decode(errors="replace")
+        for path in (f"{self.errors.parent / 'tree'}/", f"{sys.prefix}/", f"{sys.base_prefix}/"):
+            text = text.replace(path, "")
+        return "".join(c for c in text if c.isprintable() or c == "\n").strip()
 
     def end(self) -> None:
         """Kill whatever of the tree is alive, see it dead, and take the account."""

@@ -176,10 +176,10 @@ class _Follower:
         return account
 
     def _failed(self, code: int | None) -> NoReturn:
-        where = f"in phase {self.phase}{self.process.last_words()}"
+        where, log = f"in phase {self.phase}{self.process.last_words()}", self.process.last_lines()
         for complaint, reason in COMPLAINTS.items():
             if complaint in where:
-                raise RunFailed(reason, f"it met a limit {where}")
+                raise RunFailed(reason, f"it met a limit {where}", log)
         if code is not None and code < 0:
-            raise RunFailed("signal", f"the trainer died of {signal.Signals(-code).name} {where}")
-        raise RunFailed("exit_code", f"the trainer exited with {code} {where}")
+            raise RunFailed("signal", f"the trainer died of {signal.Signals(-code).name} {where}", log)
+        raise RunFailed("exit_code", f"the trainer exited with {code} {where}", log)

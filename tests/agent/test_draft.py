@@ -1,9 +1,8 @@
 """From a fetched paper to a note: what a stub may say, and what of Claude's answer gets into the file."""
 
 import pytest
-from llmock.pytest_plugin import LLMock
 
-from agent import claude, draft
+from agent import draft
 from agent.alphaxiv import Paper
 from agent.arxiv import Identifier
 from agent.note import CHANGE, SECTIONS, parse_note, render
@@ -77,33 +76,3 @@ def test_an_answer_fills_the_sections_and_the_questions() -> None:
 def test_an_answer_that_is_not_whole_fills_nothing(old: str, new: str, why: str) -> None:
     with pytest.raises(LibraryError, match=why):
         draft.filled(draft.stub(PAPER, "2026-11-23"), ANSWER.replace(old, new))
-
-
-def test_claude_answers(llmock: LLMock) -> None:
-    llmock.reply(ANSWER)
-    assert claude.reachable()
-    assert claude.ask("be brief", "what is it?") == ANSWER
-
-
-def test_a_rate_limit_is_waited_out(llmock: LLMock) -> None:
-    llmock.rate_limit(times=1, retry_after=0.1).reply(ANSWER)
-    assert claude.ask("be brief", "what is it?")
-
-
-def test_what_is_no_whole_answer_is_one_line(llmock: LLMock) -> None:
-    llmock.truncate(times=None)
-    with pytest.raises(LibraryError, match="not whole") as error:
-        claude.ask("be brief", "what is it?")
-    assert "\n" not in str(error.value)
-
-
-def test_nor_is_none(llmock: LLMock) -> None:
-    llmock.disconnect(times=None)
-    with pytest.raises(LibraryError, match="Claude"):
-        claude.ask("be brief", "what is it?")
-
-
-def test_a_refused_key_is_one_line(llmock: LLMock) -> None:
-    llmock.fail(401, times=None)
-    with pytest.raises(LibraryError, match="401"):
-        claude.ask("be brief", "what is it?")

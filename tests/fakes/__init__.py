@@ -1,5 +1,6 @@
 """Stand-ins that tests run for real: a fast trainer, and repositories that hold it."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def make_repo(folder: Path, data: Path, ideas: str = "") -> Path:
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message=the start")
+    return folder
+
+
+def with_prompts(folder: Path) -> Path:
+    """The repository with the words that Claude is asked with, uncommitted."""
+    root = HERE.parents[1]
+    shutil.copytree(root / "prompts", folder / "prompts")
+    shutil.copy(root / "AGENTS.md", folder / "AGENTS.md")
     return folder
 
 

@@ -1,0 +1,135 @@
+"""`propose`: one proposal of Claude's, for a person to look at; nothing is run."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from agent import arms, arxiv, git, library, opening, purse
+from agent.arms import Task
+from agent.attempt import Champion, candidate_tree
+from agent.claude import Claude
+from agent.cli_night import asks_claude
+from agent.cli_read import JSON, print_json
+from agent.desk import Desk, Standing
+from agent.ideas import append_idea, parse_ideas, slug_of
+from agent.proposal import Proposal
+from agent.purse import Purse
+from agent.records import AnyRecord
+from agent.researchers import IDEAS, read_ideas
+from agent.settings import read_settings
+from agent.transcript import DRAFTS
+from agent.tree import Tree, unified
+from bench import clock, files
+from bench.errors import UsageError
+from bench.profiles import profile
+
+
+@click.command()
+@click.option("--idea", help="An idea of kb/ideas.md that is in words: its heading or slug.")
+@click.option("--paper", metavar="ARXIV", help="A paper that has a note.")
+@click.option("--from", "start", default="HEAD", show_default=True, metavar="REF", help="Commit to change.")
+@click.option("--queue", is_flag=True, help="Put it into kb/ideas.md as a diff.")
+@click.option("--max-usd", default=1.0, show_default=True, type=click.FloatRange(min=0))
+@JSON
+def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_usd: float, as_json: bool) -> None:
+    """Have Claude write one proposal, check that it applies, and show it. Nothing is run, and no night knows of it."""
+    asks_claude("claude")
+    repo = git.here()
+    settings = read_settings(repo.root)
+    records: list[AnyRecord] = []
+    model = Claude(settings, Purse(settings.model, settings.price, max_usd, note=records.append))
+    folder = opening.home(repo) / DRAFTS
+    sha = repo.commit_of(start)
+    standing = Standing(Champion(sha, repo.trainer(sha)), [])
+    name = f"p{len(list(folder.glob('p*.jsonl'))) + 1:04d}"
+    desk = Desk(repo, folder, profile("smoke").size, clock.now_ms(), model, settings.model)
+    task = _task(repo, idea, paper) or desk.task(name, standing)
+    click.echo(f"Claude writes {name} ({task.arm}): {task.title}", err=True)
+    size, champion = desk.size, standing.champion.tree
+    found = desk.open(name, task, standing).proposal(lambda one: _applies(one, champion, size))
+    changed = candidate_tree(found, champion, size, [])
+    usage, usd = purse.of_draft(records, name)
+    assert found.authored
+    found = replace(found, authored=found.authored.model_copy(update={"usage": usage, "usd": usd}))
+    patch = unified(champion, changed)
+    if as_json:
+        print_json(_as_json(found, patch))
+    else:
+        click.echo(_as_text(found) + "\n\n" + patch, nl=False)
+    if queue:
+        _put_in_queue(repo.root / IDEAS, found, patch, task)
+
+
+def _applies(found: Proposal, champion: Tree, size: str) -> None:
+    candidate_tree(found, champion, size, [])
+
+
+def _task(repo: git.Repo, idea: str | None, paper: str | None) -> Task | None:
+    """What the person asked for. Raises UsageError for what cannot be written, or for both at once."""
+    if idea and paper:
+        raise UsageError("give --idea or --paper, not both; an idea may name papers itself")
+    notes = library.read_notes(repo.root)[0]
+    if paper:
+        note = library.find_note(notes, paper)
+        return Task("paper", note.front.title, notes=(note,))
+    if not idea:
+        return None
+    ideas, _ = parse_ideas(read_ideas(repo.root / IDEAS))
+    known = {one.slug: one for one in ideas}
+    wanted = known.get(slug_of(idea))
+    if wanted is None:
+        raise UsageError(f"{IDEAS} has no sound idea {idea!r}: `nightshift idea list` lists them")
+    if wanted.runnable:
+        raise UsageError(f"{wanted.title!r} carries its own edits already: `nightshift run` tries it as it stands")
+    return arms.for_idea(wanted, notes)
+
+
+def _as_text(found: Proposal) -> str:
+    authored = found.authored
+    assert authored
+    usage = authored.usage
+    return "\n".join(
+        (
+            found.title,
+            f"  why       {found.hypothesis}",
+            f"  expected  {authored.expected}",
+            f"  lane      {found.lane}",
+            f"  notes     {', '.join(found.notes) or 'none'}",
+            f"  cost      ${authored.usd:.4f}: {usage.all_input:,} tokens in, {usage.output_tokens:,} out",
+        )
+    )
+
+
+def _as_json(found: Proposal, patch: str) -> dict[str, object]:
+    authored = found.authored
+    assert authored
+    return {
+        "title": found.title,
+        "hypothesis": found.hypothesis,
+        "lane": found.lane,
+        "idea": found.idea,
+        "notes": list(found.notes),
+        "authored": authored.model_dump(mode="json"),
+        "patch": patch,
+    }
+
+
+def _put_in_queue(path: Path, found: Proposal, patch: str, task: Task) -> None:
+    title = f"{task.idea.title}, written out" if task.idea else found.title
+    assert found.authored
+    body = "\n\n".join(_prose(one) for one in (found.hypothesis, f"Expected: {found.authored.expected}"))
+    papers = [one for one in found.notes if arxiv.identifier(one)]
+    text = append_idea(read_ideas(path), title, body, diff=patch, papers=papers, lane=found.lane)
+    files.write_atomic(path, text.encode())
+    again = f"; delete {task.idea.title!r} there, or it is written once more" if task.idea else ""
+    click.echo(f"added to {IDEAS}: {title}{again}", err=True)
+
+
+def _prose(text: str) -> str:
+    """Text that opens no heading, block or key of the queue."""
+    return re.sub(r"^(?=[#`~]|(paper|lane|priority|after):)", " ", text)
+
+
+COMMANDS = (propose,)

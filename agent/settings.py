@@ -1,0 +1,107 @@
+"""What Claude is asked with, and what that costs: `agent/claude.toml`, and over it a repository's `nightshift.toml`."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.calls import Usage
+from bench.errors import UsageError
+
+SHIPPED = Path(__file__).with_name("claude.toml")
+OWN = "nightshift.toml"
+MILLION = 1e6
+
+
+class Price(BaseModel):
+    """Dollars per million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cache_read: float | None = Field(default=None, ge=0)
+    """As `input` where none is given."""
+    write_5m: float | None = Field(default=None, ge=0)
+    """Of the cache, for five minutes."""
+    write_1h: float | None = Field(default=None, ge=0)
+    """Of the cache, for an hour."""
+
+    def dollars(self, usage: Usage) -> float:
+        """What a call of that usage costs."""
+        read, short, long = self._cache
+        return (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_read_input_tokens * read
+            + usage.ephemeral_5m_input_tokens * short
+            + usage.ephemeral_1h_input_tokens * long
+        ) / MILLION
+
+    def at_most(self, input_tokens: int, output_tokens: int) -> float:
+        """What a call of so many tokens costs, were every one of them charged at its dearest."""
+        return (input_tokens * max(self.input, *self._cache) + output_tokens * self.output) / MILLION
+
+    @property
+    def _cache(self) -> tuple[float, float, float]:
+        read, short, long = self.cache_read, self.write_5m, self.write_1h
+        return (
+            self.input if read is None else read,
+            1.25 * self.input if short is None else short,
+            2 * self.input if long is None else long,
+        )
+
+
+class Settings(BaseModel):
+    """All that is settled about the language model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    effort: Literal["", "low", "medium", "high", "xhigh", "max"]
+    max_tokens: int = Field(gt=0)
+    timeout_s: float = Field(gt=0)
+    prices: Mapping[str, Price]
+
+    @property
+    def price(self) -> Price:
+        """The model's. Raises UsageError where it is not known: money could not be counted."""
+        if self.model not in self.prices:
+            table = f"[prices.{quoted(self.model)}]"
+            raise UsageError(
+                f"no price is known for {self.model}: put {table} with input and output, in dollars per million tokens,"
+                f" into {OWN}"
+            )
+        return self.prices[self.model]
+
+
+def read_settings(root: Path) -> Settings:
+    """A repository's settings; ANTHROPIC_MODEL has the last word on the model. Raises UsageError."""
+    merged = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
+    path = root / OWN
+    if path.exists():
+        own = _parsed(path)
+        prices = {**merged["prices"], **own["prices"]} if isinstance(own.get("prices"), dict) else merged["prices"]
+        merged |= own | {"prices": prices}
+    if model := os.environ.get("ANTHROPIC_MODEL"):
+        merged["model"] = model
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{OWN}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def quoted(name: str) -> str:
+    """A key of TOML as it has to be written."""
+    return name if name.replace("-", "").replace("_", "").isalnum() else f'"{name}"'
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name} is no TOML: {error}") from error

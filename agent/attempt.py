@@ -47,7 +47,7 @@ class Attempt:
     segment: int
     champion: Champion
     proposal: Proposal
-    started: float = field(default_factory=clock.monotonic)
+    started: float = field(default_factory=lambda: clock.monotonic())
     tree: Tree = field(default_factory=dict)
     before: dict[str, str] = field(default_factory=dict)
     """The value in force of each knob that is changed, before the change."""

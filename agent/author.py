@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from threading import Event, Thread
+from threading import Event, RLock, Thread
 
 from agent import purse
 from agent.attempt import Champion, candidate_tree
@@ -28,7 +28,7 @@ from bench import clock, files
 from bench.errors import Closed, Interrupted, ModelError, Outage, ProposalError, Refusal, RunFailed
 
 AHEAD = 2
-"""Proposals kept ready."""
+"""Proposals that may wait for their turn, their smoke runs included, before no other is begun."""
 TICK_S = 0.5
 REST_S, LONGEST_REST_S = 60.0, 900.0
 """Between two attempts while Claude is out: twice as long each time."""
@@ -45,20 +45,19 @@ class Draft:
     champion: Champion
     dialogue: Dialogue | None = None
     proposal: Proposal | None = None
-    error: ModelError | None = None
-    """Why there is no proposal yet."""
 
 
-Background = Callable[[Callable[[], Draft]], "Future[Draft]"]
+Background = Callable[[Callable[[], None]], "Future[None]"]
 
 
-def in_background(work: Callable[[], Draft]) -> "Future[Draft]":
+def in_background(work: Callable[[], None]) -> "Future[None]":
     """Do `work` in a thread that does not keep the process from ending."""
-    future: Future[Draft] = Future()
+    future: Future[None] = Future()
 
     def run() -> None:
         try:
-            future.set_result(work())
+            work()
+            future.set_result(None)
         except BaseException as error:  # whoever takes the result gets it
             future.set_exception(error)
 
@@ -80,13 +79,22 @@ class Author:
     stop: Event
     filler: Researcher | None = None
     background: Background = in_background
+    lock: RLock = field(default_factory=RLock)
+    """Over all that follows."""
+    standing: Standing | None = None
+    decided: int = 0
     ready: deque[Draft] = field(default_factory=deque)
     unfinished: deque[Draft] = field(default_factory=deque)
-    under_way: "Future[Draft] | None" = None
+    """To go on with: cut off by an outage, or taken back."""
+    writing: Draft | None = None
+    in_smoke: list[Draft] = field(default_factory=list)
+    threads: "list[Future[None]]" = field(default_factory=list)
     offered: Draft | None = None
     """Whose proposal is being tried."""
     trees: dict[str, str] = field(default_factory=dict)
-    """Key of the code of each draft that came through smoke, by its name."""
+    """Key of the code of each draft that fits, by its name."""
+    begun: int = 0
+    """Number of the last draft."""
     barren: int = 0
     outages: int = 0
     rest_until: float = 0.0
@@ -96,48 +104,65 @@ class Author:
         """The next proposal that is ready, or the filler's; waits only where there is neither and one is on its way."""
         self._mend(journal)
         while True:
-            self._collect()
-            self.offered = self._fitting(champion, journal)
-            self.begin(champion, journal)
-            if self.offered and self.offered.proposal:
-                return signed(self.offered.proposal, journal)
+            self._look_after_threads()
+            with self.lock:
+                self.offered = draft = self._fitting(champion, journal)
+                self.begin(champion, journal)
+            if draft and draft.proposal:
+                return signed(draft.proposal, journal)
             if self.filler and (offer := self.filler.next(champion, journal)):
                 return offer
-            if clock.monotonic() >= self.until or (self.under_way is None and not self._resting()):
+            if clock.monotonic() >= self.until or not (self.threads or self._resting()):
                 return None
             self._wait()
 
     def begin(self, champion: Champion, journal: Journal) -> None:
-        """Set the other thread to work, if it is free and there is something to do."""
-        in_hand = [*self.ready, *([self.offered] if self.offered else [])]
-        decided = sum(one.source != "baseline" for one in journal.experiments)
-        enough = len(self.ready) >= AHEAD or decided + len(in_hand) >= self.most
-        if self.under_way or self.closed or self._resting() or enough:
-            return
-        draft = self.unfinished.popleft() if self.unfinished else Draft(self._new_name(), champion)
-        standing = Standing(champion, journal.in_segment(), [one.proposal for one in in_hand if one.proposal])
-        self.under_way = self.background(lambda: self._work(draft, standing))
+        """Say where things stand, and have the next draft begun if there is room for it."""
+        with self.lock:
+            self.decided = sum(one.source != "baseline" for one in journal.experiments)
+            self.standing = Standing(champion, journal.in_segment())
+            self._begin()
 
     def close(self) -> None:
-        """Stop what is under way, and give its call the time to be settled."""
+        """Stop what is under way, and give its calls the time to be settled."""
         self.stop.set()
-        if self.under_way:
+        for thread in [*self.threads]:
             with suppress(TimeoutError):
-                self.under_way.exception(timeout=CLOSING_S)
+                thread.exception(timeout=CLOSING_S)
+
+    def _begin(self) -> None:
+        """Begin or go on with a draft, where none is being written and not enough are waiting."""
+        waiting = [*self.ready, *self.in_smoke, *([self.offered] if self.offered else [])]
+        enough = len(self.ready) + len(self.in_smoke) >= AHEAD or self.decided + len(waiting) >= self.most
+        if self.writing or self.standing is None or self.closed or self._resting() or enough or self.stop.is_set():
+            return
+        draft = self.unfinished.popleft() if self.unfinished else Draft(self._new_name(), self.standing.champion)
+        in_hand = [one.proposal for one in waiting if one.proposal]
+        standing = replace(self.standing, in_hand=in_hand)
+        self.writing = draft
+        self.threads.append(self.background(lambda: self._work(draft, standing)))
 
     def _new_name(self) -> str:
-        names = [path.name for path in self.desk.folder.glob("d*.jsonl")] + [one.name for one in self.ready]
+        names = [path.name for path in self.desk.folder.glob("d*.jsonl")]
         numbers = [int(found[1]) for name in names if (found := re.match(r"d(\d+)", name))]
-        return f"d{max(numbers, default=0) + 1:04d}"
+        self.begun = max([*numbers, self.begun]) + 1
+        return f"d{self.begun:04d}"
 
     def _wait(self) -> None:
         if self.stop.is_set():
             raise Interrupted("stopped while waiting for a proposal")
-        if self.under_way is None:
-            clock.sleep(TICK_S)
-        else:
+        busy = [one for one in self.threads if not one.done()]
+        if busy:
             with suppress(TimeoutError):
-                self.under_way.exception(timeout=TICK_S)
+                busy[0].exception(timeout=TICK_S)
+        else:
+            clock.sleep(TICK_S)
+
+    def _look_after_threads(self) -> None:
+        """Forget those that have ended; what one of them died of ends the night."""
+        for thread in [one for one in self.threads if one.done()]:
+            self.threads.remove(thread)
+            thread.result()
 
     def _resting(self) -> bool:
         return not self.closed and clock.monotonic() < self.rest_until
@@ -146,25 +171,6 @@ class Author:
         seconds = min(max(asked or 0.0, REST_S * 2.0 ** (times - 1)), LONGEST_REST_S)
         self.rest_until = clock.monotonic() + seconds
         self.say(f"{why}; Claude is asked again in {seconds:.0f} s, and the night goes on")
-
-    def _collect(self) -> None:
-        """Take in what the other thread has finished."""
-        if self.under_way is None or not self.under_way.done():
-            return
-        draft, self.under_way = self.under_way.result(), None
-        if isinstance(draft.error, Closed):
-            self.closed = True
-            self.say(f"Claude is not asked any more this night: {draft.error}")
-        elif isinstance(draft.error, Outage):
-            self.unfinished.appendleft(draft)
-            self.outages += 1
-            self._rest(self.outages, draft.error.retry_after, str(draft.error))
-        else:
-            self.ready.append(draft)
-            self.outages = 0
-            self.barren = self.barren + 1 if draft.proposal and draft.proposal.refused else 0
-            if self.barren >= BARREN:
-                self._rest(self.barren - BARREN + 1, None, f"{self.barren} drafts in a row came to nothing")
 
     def _fitting(self, champion: Champion, journal: Journal) -> Draft | None:
         """The first that is ready and fits `champion`; what no longer fits goes back to be mended, if it may."""
@@ -183,52 +189,86 @@ class Author:
 
     def _mend(self, journal: Journal) -> None:
         """Take back the proposal tried last, if it crashed and may be mended."""
-        draft, self.offered = self.offered, None
-        last = journal.experiments[-1] if journal.experiments else None
-        if not draft or not draft.dialogue or not last or not last.authored or last.authored.draft != draft.name:
-            return
-        if last.status == "crash" and draft.dialogue.take_back(failure(last)):
-            self.unfinished.append(draft)
+        with self.lock:
+            draft, self.offered = self.offered, None
+            last = journal.experiments[-1] if journal.experiments else None
+            if not draft or not draft.dialogue or not last or not last.authored or last.authored.draft != draft.name:
+                return
+            if last.status == "crash" and draft.dialogue.take_back(failure(last)):
+                self.unfinished.append(draft)
 
-    # What follows runs in the other thread.
+    # What follows runs in other threads.
 
-    def _work(self, draft: Draft, standing: Standing) -> Draft:
-        """Go on with a draft until it has a proposal, or an error that says why not yet."""
-        draft.error = None
+    def _work(self, draft: Draft, standing: Standing) -> None:
+        """Go on with a draft until it has a proposal, or something says why not yet; then begin the next."""
+        error: ModelError | None = None
         try:
             dialogue = self._dialogue(draft, standing)
             try:
                 draft.proposal = dialogue.proposal(lambda found: self._try(draft, found, standing))
             except (Outage, Closed):
                 raise
-            except ModelError as error:
-                draft.proposal = dialogue.given_up(error)
-        except ModelError as error:
-            draft.error = error
+            except ModelError as why:
+                draft.proposal = dialogue.given_up(why)
+        except ModelError as why:
+            error = why
         except Interrupted:
-            draft.error = Closed("the night was stopped")
-        return draft
+            return
+        with self.lock:
+            self._leave(draft)
+            self._take_in(draft, error)
+            self._begin()
 
     def _dialogue(self, draft: Draft, standing: Standing) -> Dialogue:
         if draft.dialogue is None:
-            task = self.desk.task(draft.name, standing)
+            draft.dialogue = self.desk.open(draft.name, standing)
+            task = draft.dialogue.task
             self.say(f"  Claude writes {draft.name} ({task.arm}): {task.title}")
-            draft.dialogue = self.desk.open(draft.name, task, standing)
         elif draft.champion.sha != standing.champion.sha:
             self.desk.move(draft.dialogue, standing.champion)
         draft.champion = standing.champion
         return draft.dialogue
 
     def _try(self, draft: Draft, found: Proposal, standing: Standing) -> None:
-        """All that can be known before its turn: whether it fits, is new, and comes through smoke. Raises Refusal."""
+        """All that can be known before its turn: whether it fits, is new, and comes through smoke. Raises Refusal.
+
+        While the slot is waited for the next draft is written.
+        """
         champion = standing.champion.tree
         changed = candidate_tree(found, champion, self.desk.size, standing.decided)
         key = syntax_key(changed)
-        if other := next((name for name, tree in self.trees.items() if tree == key and name != draft.name), None):
-            raise ProposalError("already_tried", f"the same code is in {other}, which has its turn soon")
+        with self.lock:
+            if other := next((name for name, tree in self.trees.items() if tree == key and name != draft.name), None):
+                raise ProposalError("already_tried", f"the same code is in {other}, which has its turn soon")
+            self.trees[draft.name] = key
+            draft.proposal = found
+            self._leave(draft)
+            self.in_smoke.append(draft)
+            self._begin()
         label = f"{draft.name} {found.title}"
         self.lab.smoke_ahead(Subject("candidate", changed, label, parent=files.tree_key(champion)), champion)
-        self.trees[draft.name] = key
+
+    def _leave(self, draft: Draft) -> None:
+        """Be neither in writing nor in smoke any more."""
+        if self.writing is draft:
+            self.writing = None
+        if draft in self.in_smoke:
+            self.in_smoke.remove(draft)
+
+    def _take_in(self, draft: Draft, error: ModelError | None) -> None:
+        if isinstance(error, Closed):
+            self.closed = True
+            self.say(f"Claude is not asked any more this night: {error}")
+        elif isinstance(error, Outage):
+            self.unfinished.appendleft(draft)
+            self.outages += 1
+            self._rest(self.outages, error.retry_after, str(error))
+        else:
+            self.ready.append(draft)
+            self.outages = 0
+            self.barren = self.barren + 1 if draft.proposal and draft.proposal.refused else 0
+            if self.barren >= BARREN:
+                self._rest(self.barren - BARREN + 1, None, f"{self.barren} drafts in a row came to nothing")
 
 
 def signed(found: Proposal, journal: Journal) -> Proposal:

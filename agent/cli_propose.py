@@ -45,10 +45,10 @@ def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_us
     standing = Standing(Champion(sha, repo.trainer(sha)), [])
     name = f"p{len(list(folder.glob('p*.jsonl'))) + 1:04d}"
     desk = Desk(repo, folder, profile("smoke").size, clock.now_ms(), model, settings.model)
-    task = _task(repo, idea, paper) or desk.task(name, standing)
+    dialogue = desk.open(name, standing, _task(repo, idea, paper))
+    task, size, champion = dialogue.task, desk.size, standing.champion.tree
     click.echo(f"Claude writes {name} ({task.arm}): {task.title}", err=True)
-    size, champion = desk.size, standing.champion.tree
-    found = desk.open(name, task, standing).proposal(lambda one: _applies(one, champion, size))
+    found = dialogue.proposal(lambda one: _applies(one, champion, size))
     changed = candidate_tree(found, champion, size, [])
     usage, usd = purse.of_draft(records, name)
     assert found.authored

@@ -12,6 +12,8 @@ from agent.dialogue import Dialogue, Model
 from agent.git import Repo
 from agent.ideas import next_ideas, parse_ideas
 from agent.leads import leads
+from agent.note import Note
+from agent.past import Past
 from agent.proposal import Proposal
 from agent.records import Experiment
 from agent.researchers import IDEAS, read_ideas
@@ -47,23 +49,11 @@ class Desk:
     model: Model
     model_name: str
 
-    def task(self, name: str, standing: Standing) -> Task:
-        """What the draft of that name is to be about: a person's idea in words, or else what a strategy asks for."""
-        notes = library.read_notes(self.repo.root)[0]
-        ideas, _ = parse_ideas(read_ideas(self.repo.root / IDEAS))
-        taken = {one.idea for one in standing.decided} | {one.idea for one in standing.in_hand}
-        for idea in next_ideas(ideas, [slug for slug in taken if slug], in_words=True):
-            return arms.for_idea(idea, notes)
-        cited = {key for one in standing.in_hand for key in one.notes}
-        free = [note for note in notes if note.key not in cited]
-        past = library.experiments(self.repo)
-        ranked = leads(free, past, standing.champion.tree, self.size)
-        return arms.next_task(past, ranked, standing.closed, Random(f"{self.seed}/{name}"))
-
-    def open(self, name: str, task: Task, standing: Standing) -> Dialogue:
-        """A conversation about the task, in which nothing has been said yet."""
+    def open(self, name: str, standing: Standing, task: Task | None = None) -> Dialogue:
+        """A conversation in which nothing has been said yet: about `task`, or about what comes next."""
         root, champion = self.repo.root, standing.champion
         notes, past = library.read_notes(root)[0], library.experiments(self.repo)
+        task = task or self._next_task(name, standing, notes, past)
         night = {one.id for one in standing.decided}
         situation = prompt.situation(
             [one for one in past if one.id in night],
@@ -89,3 +79,18 @@ class Desk:
         notes = library.read_notes(self.repo.root)[0]
         dialogue.system = prompt.system(self.repo.root, champion.tree, notes)
         dialogue.box.champion = champion.tree
+
+    def _next_task(self, name: str, standing: Standing, notes: Sequence[Note], past: Sequence[Past]) -> Task:
+        """A person's idea in words, or else what a strategy asks for."""
+        ideas, _ = parse_ideas(read_ideas(self.repo.root / IDEAS))
+        taken = {slug for slug in (*_slugs(standing.decided), *_slugs(standing.in_hand)) if slug}
+        for idea in next_ideas(ideas, taken, in_words=True):
+            return arms.for_idea(idea, notes)
+        cited = {key for one in standing.in_hand for key in one.notes}
+        free = [note for note in notes if note.key not in cited]
+        ranked = leads(free, past, standing.champion.tree, self.size)
+        return arms.next_task(past, ranked, standing.closed, Random(f"{self.seed}/{name}"))
+
+
+def _slugs(those: Sequence[Experiment] | Sequence[Proposal]) -> list[str | None]:
+    return [one.idea for one in those]

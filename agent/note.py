@@ -119,7 +119,7 @@ def split_front(text: str) -> tuple[str | None, str]:
 
 def read_yaml(text: str) -> object:
     """YAML whose every scalar stays a string: 2410.20670 is an identifier and no number. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=yaml.BaseLoader)  # makes no objects
+    return yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # makes no objects
 
 
 def parts(body: str) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,8 @@ from bench.errors import MachineError
 PROMPTS = Path("prompts")
 RULES = Path("AGENTS.md")
 HOUR = {"type": "ephemeral", "ttl": "1h"}
+TAGS = ("experiments", "file", "hits", "idea", "lanes", "log", "note", "reason", "titles")
+"""What data is quoted between."""
 LATELY = 12
 """Verdicts of the night that are told in full."""
 OF_A_LANE = 3
@@ -113,11 +115,12 @@ def note_text(note: Note) -> str:
 
 
 def quoted(tag: str, text: str, most: int | None = None, **attributes: str) -> str:
-    """`text` between tags that it cannot close, cut in the middle where it is longer than `most` characters."""
+    """`text` between tags, cut in the middle where it is longer than `most` characters; no tag of ours is in it."""
     if most and len(text) > most:
         text = f"{text[: most // 2]}\n[… {len(text) - most} characters left out …]\n{text[-(most // 2) :]}"
     head = "".join(f' {name}="{plain(value)}"' for name, value in attributes.items())
-    text = re.sub(rf"<(\s*/\s*{tag})", r"‹\1", text, flags=re.IGNORECASE)
+    own = r"/\s*file" if tag == "file" else rf"/?\s*(?:{'|'.join(TAGS)})"  # source is shown as it has to be matched
+    text = re.sub(rf"<(\s*{own}\b)", r"‹\1", text, flags=re.IGNORECASE)
     return f"<{tag}{head}>\n{text}\n</{tag}>"
 
 

@@ -1,0 +1,193 @@
+"""Drafts ahead of the bench: that it is never idle for the model, and what happens when the world moves meanwhile.
+
+Real git, journal and files, the whole night's loop, in a world whose clock jumps (tests/fakes/world.py).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.claude import Answer, Question
+from agent.records import Experiment
+from agent.researchers import Search
+from bench.data import Dataset
+from bench.errors import Closed, Outage
+from bench.job import Job
+from tests.fakes.claude import said
+from tests.fakes.house import HOUR, House, build_house, nudge, score, value
+from tests.fakes.world import World
+
+Build = Callable[..., House]
+
+
+@pytest.fixture
+def house(small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    def build(answers: Callable[[Question, int], Answer], bpb: Callable[[Job], float] = score) -> House:
+        return build_house(World().rule(monkeypatch), tmp_path / "person", small_data.root, answers, bpb)
+
+    return build
+
+
+def nudges(question: Question, number: int) -> Answer:
+    return nudge(number)
+
+
+def titles(tried: list[Experiment]) -> list[str]:
+    return [one.description for one in tried]
+
+
+def test_with_a_minute_a_draft_and_a_minute_a_run_the_bench_is_busy_all_night(house: Build) -> None:
+    ahead = house(nudges)
+    tried = ahead.night(ahead.author(2), 2)
+    assert len(tried) > 100
+    assert {(one.source, one.status) for one in tried} == {("claude", "discard")}
+    assert ahead.bench.share(2 * HOUR) >= 0.97
+
+
+def test_a_serial_loop_would_leave_it_idle_half_the_night(house: Build) -> None:
+    serial = house(nudges)
+    serial.night(serial.author(0.5, serial=True), 0.5)
+    assert 0.45 <= serial.bench.share(0.5 * HOUR) <= 0.6
+
+
+def test_while_claude_is_out_the_search_goes_on_and_claude_comes_back_by_itself(house: Build) -> None:
+    def out_for_half_an_hour(question: Question, number: int) -> Answer:
+        if 600 < there.world.now < 2400:
+            raise Outage("529: overloaded")
+        return nudge(number)
+
+    there = house(out_for_half_an_hour)
+    tried = there.night(there.author(1, filler=Search("tiny", 7)), 1)
+    sources = [one.source for one in tried]
+    assert sources.count("search") >= 10
+    assert "claude" in sources[sources.index("search") + 10 :], "it never came back"
+    assert there.bench.share(HOUR) >= 0.97
+    assert any("529: overloaded; Claude is asked again in 60 s" in line for line in there.said)
+    asked = len(there.model.asked) - sources.count("claude")
+    assert asked <= 8, "an outage is not hammered at"
+
+
+def test_without_anybody_to_fill_in_an_outage_is_waited_out(house: Build) -> None:
+    def out_at_first(question: Question, number: int) -> Answer:
+        if number < 2:
+            raise Outage("unreachable")
+        return nudge(number)
+
+    there = house(out_at_first)
+    assert titles(there.night(there.author(1, most=2), 1, 2)) == ["nudge 2", "nudge 3"]
+
+
+def test_when_the_money_is_spent_it_is_said_once_and_the_night_goes_on(house: Build) -> None:
+    def three(question: Question, number: int) -> Answer:
+        if number >= 3:
+            raise Closed("$0.01 of $1.00 is left")
+        return nudge(number)
+
+    there = house(three)
+    tried = there.night(there.author(0.3, filler=Search("tiny", 7)), 0.3)
+    assert len(there.model.asked) == 4
+    assert sum("not asked any more" in line for line in there.said) == 1
+    assert [one.source for one in tried].count("claude") == 3
+    assert tried[-1].source == "search"
+
+
+def test_no_more_is_drafted_than_can_be_tried(house: Build) -> None:
+    there = house(nudges)
+    assert len(there.night(there.author(9, most=5), 9, 5)) == 5
+    assert len(there.model.asked) == 5
+
+
+def test_what_is_ready_when_the_champion_moves_is_made_in_the_new_one(house: Build) -> None:
+    replaced = [{"path": "trainer/settings.py", "old": "NUDGE = 0.0 ", "new": "NUDGE = 0.3 "}]
+
+    def better_then_an_edit(question: Question, number: int) -> Answer:
+        return nudge(0, knobs={"QUALITY": 0.9}) if number == 0 else nudge(number, knobs={}, edits=replaced)
+
+    there = house(better_then_an_edit)
+    kept, moved = there.night(there.author(9, most=2), 9, 2)
+    assert (kept.status, moved.parent) == ("keep", kept.sha)
+    tree = there.repo.trainer(moved.sha)
+    assert b"QUALITY = 0.9" in tree["trainer/settings.py"]
+    assert b"NUDGE = 0.3" in tree["trainer/settings.py"]
+    assert len(there.model.asked) == 2
+
+
+def test_what_no_longer_fits_goes_back_with_the_conflict(house: Build) -> None:
+    gone = [{"path": "trainer/settings.py", "old": "QUALITY = 0.5", "new": "QUALITY = 0.6"}]
+
+    def conflict(question: Question, number: int) -> Answer:
+        if "cannot be measured" in said(question):
+            return nudge(9)
+        return nudge(0, knobs={"QUALITY": 0.9}) if number == 0 else nudge(number, knobs={}, edits=gone)
+
+    there = house(conflict)
+    kept, mended = there.night(there.author(9, most=2), 9, 2)
+    assert (kept.status, mended.parent, mended.description) == ("keep", kept.sha, "nudge 9")
+    (told,) = [question for question in there.model.asked if "cannot be measured" in said(question)]
+    assert "no_match" in said(told)
+    assert "QUALITY = 0.9" in str(told.system[1]["text"]), "it is shown the new champion"
+    assert mended.authored
+    assert mended.authored.repairs == 1
+
+
+def crashes(below: float, profile: str) -> Callable[[Job], float]:
+    def found(job: Job) -> float:
+        broken = 0 < value(job, "NUDGE") < below and job.profile.name.endswith(profile)
+        return -1.0 if broken else score(job)
+
+    return found
+
+
+def test_what_crashes_at_smoke_is_mended_before_its_turn_and_is_one_experiment(house: Build) -> None:
+    def mends(question: Question, number: int) -> Answer:
+        return nudge(1, knobs={"NUDGE": 0.5}) if "cannot be measured" in said(question) else nudge(0)
+
+    there = house(mends, crashes(0.1, "smoke"))
+    (tried,) = there.night(there.author(9, most=1), 9, 1)
+    assert (tried.status, tried.knobs) == ("discard", {"NUDGE": "0.5"})
+    told = said(there.model.asked[1])
+    assert "exit_code" in told
+    assert "ValueError: bent" in told, "the end of the traceback"
+
+
+def test_a_crash_after_smoke_goes_back_and_what_comes_of_it_is_another_experiment(house: Build) -> None:
+    def mends(question: Question, number: int) -> Answer:
+        return nudge(1, knobs={"NUDGE": 0.5}) if "cannot be measured" in said(question) else nudge(number + 10)
+
+    there = house(mends, crashes(0.1, "breadth"))
+    tried = there.night(there.author(9, most=4), 9, 4)
+    first = next(one for one in tried if one.knobs == {"NUDGE": "0.5"})
+    assert (tried[0].status, first.status) == ("crash", "discard")
+    assert first.authored
+    assert tried[0].authored
+    assert (first.authored.draft, first.authored.repairs) == (tried[0].authored.draft, 1)
+
+
+def test_what_cannot_be_mended_in_two_tries_is_journalled_as_it_failed(house: Build) -> None:
+    there = house(lambda question, number: nudge(number), crashes(0.1, "smoke"))
+    (tried,) = there.night(there.author(9, most=1), 9, 1)
+    assert (tried.status, tried.reason) == ("crash", "exit_code")
+    assert len(there.model.asked) == 3
+    assert tried.authored
+    assert tried.authored.repairs == 2
+
+
+def test_two_drafts_are_never_the_same_code(house: Build) -> None:
+    def twice(question: Question, number: int) -> Answer:
+        return nudge(number, knobs={"NUDGE": 0.2}) if number < 2 else nudge(number)
+
+    there = house(twice)
+    first, second = there.night(there.author(9, most=2), 9, 2)
+    assert first.tree != second.tree
+    assert "already_tried" in said(there.model.asked[2])
+
+
+def test_a_third_proposal_in_a_row_closes_its_lane(house: Build) -> None:
+    def same_lane(question: Question, number: int) -> Answer:
+        lane = "export" if "lane_closed" in said(question) else "training"
+        return nudge(number, lane=lane)
+
+    there = house(same_lane)
+    tried = there.night(there.author(9, most=4), 9, 4)
+    assert [one.lane for one in tried] == ["training", "training", "training", "export"]

@@ -129,7 +129,8 @@ class Claude:
         usage = call.usage
         if call.message is None:
             return Answer((), "garbled", usage, call.usd)
-        self.prefixes[prefix] = min(known, usage.all_input)
+        if usage.all_input:
+            self.prefixes[prefix] = min(known, usage.all_input)
         return Answer(_blocks(call.message), call.message.stop_reason or "", usage, call.usd)
 
     def _stream(self, question: Question, call: "_Call") -> "Message | None":

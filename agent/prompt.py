@@ -28,7 +28,7 @@ TAGS = ("experiments", "file", "hits", "idea", "lanes", "log", "note", "reason",
 LATELY = 12
 """Verdicts of the night that are told in full."""
 OF_A_LANE = 3
-"""Keeps and near misses that are told of a lane."""
+"""Keeps, near misses and changes for the worse that are told of a lane."""
 LONGEST_NOTE = 7_000
 LONGEST_IDEA = 6_000
 LONGEST_DATA = 6_000
@@ -88,7 +88,7 @@ def situation(night: Sequence[Past], before: Sequence[Past], in_hand: Iterable[s
 
 
 def by_lane(tried: Sequence[Past]) -> str:
-    """Each lane in a few lines: how often, what was kept, what came near, and how the rest failed."""
+    """Each lane in a few lines: how often, what was kept, what came near, what was worse, and how the rest failed."""
     lines: list[str] = []
     for lane in sorted({one.lane for one in tried}):
         those = [one for one in tried if one.lane == lane]
@@ -97,6 +97,8 @@ def by_lane(tried: Sequence[Past]) -> str:
         lines.append(f"{plain(lane)}: {len(those)} tried, {len(kept)} kept, {len(failures)} never measured")
         lines += [f"  kept: {plain(one.title)}, {told(one)}" for one in kept[-OF_A_LANE:]]
         lines += [f"  near: {plain(one.title)}, {told(one)}" for one in arms.near_misses(those, OF_A_LANE)]
+        worse = [one for one in those if not one.kept and one.effect and one.effect.mean > 0]
+        lines += [f"  worse: {plain(one.title)}, {told(one)}" for one in worse[-OF_A_LANE:]]
         if failures:
             lines.append("  failed: " + ", ".join(dict.fromkeys(failures)))
     return "\n".join(lines)

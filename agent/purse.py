@@ -6,6 +6,7 @@ What is spent and set aside together never passes the limit.
 
 import math
 from collections.abc import Callable, Iterable
+from threading import Lock
 
 from agent.calls import Reserved, Spent, Usage
 from agent.records import AnyRecord
@@ -15,7 +16,7 @@ from bench.errors import Closed
 
 
 class Purse:
-    """The money for calls of one model. Used by one thread at a time."""
+    """The money for calls of one model, from any thread."""
 
     def __init__(
         self,
@@ -30,18 +31,22 @@ class Purse:
         records = list(before)
         self.calls = max((one.call for one in records if isinstance(one, Reserved)), default=0)
         self.held = held(records)
+        self.lock = Lock()
 
     def reserve(self, draft: str, input_tokens: int, output_tokens: int) -> Reserved:
         """Set aside the most that a call can cost. Raises Closed where that is more than is left."""
         usd = self.price.at_most(input_tokens, output_tokens)
-        if self.held + usd > self.most:
-            left = max(self.most - self.held, 0.0)
-            words = f"${left:.2f} of ${self.most:.2f} is left, and a call can cost ${usd:.2f}; --max-usd allows more"
-            raise Closed(words)
-        self.calls += 1
-        record = Reserved(timestamp=clock.now_ms(), call=self.calls, draft=draft, model=self.model, usd=usd)
-        self.note(record)
-        self.held += usd
+        with self.lock:
+            if self.held + usd > self.most:
+                left = max(self.most - self.held, 0.0)
+                words = (
+                    f"${left:.2f} of ${self.most:.2f} is left, and a call can cost ${usd:.2f}; --max-usd allows more"
+                )
+                raise Closed(words)
+            self.calls += 1
+            record = Reserved(timestamp=clock.now_ms(), call=self.calls, draft=draft, model=self.model, usd=usd)
+            self.note(record)
+            self.held += usd
         return record
 
     def settle(
@@ -61,8 +66,9 @@ class Purse:
             error=error,
             wall_s=wall_s,
         )
-        self.note(record)
-        self.held += record.at_most - reserved.usd
+        with self.lock:
+            self.note(record)
+            self.held += record.at_most - reserved.usd
         return record
 
 

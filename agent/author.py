@@ -23,12 +23,13 @@ from agent.lab import Lab, Subject
 from agent.night import Researcher
 from agent.proposal import Proposal
 from agent.records import Experiment
+from agent.researchers import Queue
 from agent.tree import syntax_key
 from bench import clock, files
 from bench.errors import Closed, Interrupted, ModelError, Outage, ProposalError, Refusal, RunFailed
 
 AHEAD = 2
-"""Proposals that may wait for their turn, their smoke runs included, before no other is begun."""
+"""Proposals that may wait for their turn, in the queue, ready or in smoke, before no other is begun."""
 TICK_S = 0.5
 REST_S, LONGEST_REST_S = 60.0, 900.0
 """Between two attempts while Claude is out: twice as long each time."""
@@ -67,7 +68,7 @@ def in_background(work: Callable[[], None]) -> "Future[None]":
 
 @dataclass
 class Author:
-    """Claude as a researcher; `filler` has its turn while nothing is ready."""
+    """Claude as a researcher: after `queue`, and with `filler` having its turn while nothing is ready."""
 
     desk: Desk
     lab: Lab
@@ -77,12 +78,15 @@ class Author:
     """Experiments of the night."""
     say: Callable[[str], None]
     stop: Event
+    queue: Queue | None = None
     filler: Researcher | None = None
     background: Background = in_background
     lock: RLock = field(default_factory=RLock)
     """Over all that follows."""
     standing: Standing | None = None
     decided: int = 0
+    queued: int = 0
+    """Ideas of the queue that need nobody to write them, the one that is being tried included."""
     ready: deque[Draft] = field(default_factory=deque)
     unfinished: deque[Draft] = field(default_factory=deque)
     """To go on with: cut off by an outage, or taken back."""
@@ -101,10 +105,13 @@ class Author:
     closed: bool = False
 
     def next(self, champion: Champion, journal: Journal) -> Proposal | None:
-        """The next proposal that is ready, or the filler's; waits only where there is neither and one is on its way."""
+        """The queue's next, one that is ready, or the filler's; waits only where there is none and one is on its way."""
         self._mend(journal)
+        self._look_after_threads()
+        if self.queue and (first := self.queue.next(champion, journal)):
+            self.begin(champion, journal)
+            return first
         while True:
-            self._look_after_threads()
             with self.lock:
                 self.offered = draft = self._fitting(champion, journal)
                 self.begin(champion, journal)
@@ -115,11 +122,13 @@ class Author:
             if clock.monotonic() >= self.until or not (self.threads or self._resting()):
                 return None
             self._wait()
+            self._look_after_threads()
 
     def begin(self, champion: Champion, journal: Journal) -> None:
         """Say where things stand, and have the next draft begun if there is room for it."""
         with self.lock:
             self.decided = sum(one.source != "baseline" for one in journal.experiments)
+            self.queued = len(self.queue.waiting(journal)) if self.queue else 0
             self.standing = Standing(champion, journal.in_segment())
             self._begin()
 
@@ -133,7 +142,8 @@ class Author:
     def _begin(self) -> None:
         """Begin or go on with a draft, where none is being written and not enough are waiting."""
         waiting = [*self.ready, *self.in_smoke, *([self.offered] if self.offered else [])]
-        enough = len(self.ready) + len(self.in_smoke) >= AHEAD or self.decided + len(waiting) >= self.most
+        ahead = len(self.ready) + len(self.in_smoke) + max(self.queued - 1, 0)
+        enough = ahead >= AHEAD or self.decided + self.queued + len(waiting) >= self.most
         if self.writing or self.standing is None or self.closed or self._resting() or enough or self.stop.is_set():
             return
         draft = self.unfinished.popleft() if self.unfinished else Draft(self._new_name(), self.standing.champion)

@@ -99,12 +99,12 @@ def run_night(
                 model = Claude(settings, purse, bench.stop)
                 desk = Desk(repo, folder / DRAFTS, search.size, header.seed, model, settings.model)
                 filler = search if researcher == "auto" else None
-                author = Author(desk, lab, limits.until, max_experiments, screen.say, bench.stop, filler)
+                author = Author(desk, lab, limits.until, max_experiments, screen.say, bench.stop, queue, filler)
             researchers: dict[str, list[Researcher]] = {
-                "auto": [queue, author or search],
+                "auto": [author] if author else [queue, search],
                 "queue": [queue],
                 "search": [search],
-                "claude": [queue, *([author] if author else [])],
+                "claude": [author] if author else [],
             }
             try:
                 if author:

@@ -124,7 +124,7 @@ def summary(journal: Journal) -> Text:
         )
     if calls := calls_as_json(journal.records):
         lines.append(
-            f"Claude: {calls['calls']} calls, ${calls['usd']:.2f} ({calls['at_most']:.2f} at the most),"
+            f"Claude: {calls['calls']} calls, ${calls['usd']:.2f} (${calls['at_most']:.2f} at the most),"
             f" {100 * calls['from_cache']:.0f} % of what it read came from its cache"
         )
     if shorter := simplifications(tried):

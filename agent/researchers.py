@@ -25,6 +25,10 @@ class Queue:
     def next(self, champion: Champion, journal: Journal) -> Proposal | None:
         """The first idea that can run and was not decided in this segment."""
         del champion
+        return next(map(as_proposal, self.waiting(journal)), None)
+
+    def waiting(self, journal: Journal) -> list[Idea]:
+        """The ideas that can run now, the first of them first."""
         ideas, problems = parse_ideas(read_ideas(self.path))
         for problem in problems:
             words = f"{IDEAS}, line {problem.line}: {problem.text}"
@@ -32,7 +36,7 @@ class Queue:
                 self.warned.add(words)
                 self.warn(words)
         decided = {experiment.idea for experiment in journal.in_segment() if experiment.idea}
-        return next((as_proposal(idea) for idea in next_ideas(ideas, decided)), None)
+        return next_ideas(ideas, decided)
 
 
 @dataclass(frozen=True)

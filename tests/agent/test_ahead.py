@@ -14,17 +14,18 @@ from agent.researchers import Search
 from bench.data import Dataset
 from bench.errors import Closed, Outage
 from bench.job import Job
-from tests.fakes.claude import said
+from tests.fakes.claude import calls, said
 from tests.fakes.house import HOUR, House, build_house, nudge, score, value
 from tests.fakes.world import World
 
+Answers = Callable[[Question, int], Answer]
 Build = Callable[..., House]
 
 
 @pytest.fixture
 def house(small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    def build(answers: Callable[[Question, int], Answer], bpb: Callable[[Job], float] = score) -> House:
-        return build_house(World().rule(monkeypatch), tmp_path / "person", small_data.root, answers, bpb)
+    def build(answers: Answers, bpb: Callable[[Job], float] = score, ideas: str = "") -> House:
+        return build_house(World().rule(monkeypatch), tmp_path / "person", small_data.root, answers, bpb, ideas)
 
     return build
 
@@ -191,3 +192,35 @@ def test_a_third_proposal_in_a_row_closes_its_lane(house: Build) -> None:
     there = house(same_lane)
     tried = there.night(there.author(9, most=4), 9, 4)
     assert [one.lane for one in tried] == ["training", "training", "training", "export"]
+
+
+IDEAS = "\n".join(f"## NUDGE {number}\n\n```knobs\nNUDGE = 0.{number}\n```\n" for number in range(1, 6))
+
+
+def test_while_the_queue_has_enough_nothing_is_drafted_and_then_in_time(house: Build) -> None:
+    there = house(nudges, ideas=IDEAS)
+    tried = there.night(there.author(9, most=7), 9, 7)
+    assert [one.source for one in tried] == ["queue"] * 5 + ["claude"] * 2
+    assert len(there.model.asked) == 2
+    assert there.bench.share(there.bench.free) >= 0.97
+
+
+def test_an_idea_in_words_comes_before_inventions_and_is_decided_once(house: Build) -> None:
+    words = "## In my own words\n\nMake it nudge.\n\nlane: mine\n"
+    there = house(nudges, ideas=words)
+    first, second = there.night(there.author(9, most=2), 9, 2)
+    assert (first.idea, first.lane, first.source) == ("in-my-own-words", "mine", "claude")
+    assert "Make it nudge." in said(there.model.asked[0])
+    assert second.idea is None
+
+
+def test_an_idea_that_nothing_comes_of_is_decided_too(house: Build) -> None:
+    def refuses_it(question: Question, number: int) -> Answer:
+        if "Make it nudge." in str(question.messages[0]["content"]):
+            return calls(reason="refusal")
+        return nudge(number)
+
+    there = house(refuses_it, ideas="## In my own words\n\nMake it nudge.\n")
+    first, second = there.night(there.author(9, most=2), 9, 2)
+    assert (first.idea, first.status, first.reason) == ("in-my-own-words", "checks_failed", "no_proposal")
+    assert (first.sha, second.idea) == ("", None)

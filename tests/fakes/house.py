@@ -16,6 +16,7 @@ from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
 from agent.opening import baseline, branch_of, home
 from agent.records import Experiment
+from agent.researchers import IDEAS, Queue
 from bench.job import Job
 from tests.agent.builders import header
 from tests.fakes import make_repo, with_prompts
@@ -62,7 +63,8 @@ class House:
         """Claude as the researcher of that night."""
         desk = Desk(self.repo, self.journal.path.parent / "drafts", "tiny", 7, self.model, "a model")
         background = self.world.at_once if serial else self.world.background
-        return Author(desk, self.lab, hours * HOUR, most, self.said.append, Event(), filler, background)
+        queue = Queue(self.repo.root / IDEAS, self.said.append)
+        return Author(desk, self.lab, hours * HOUR, most, self.said.append, Event(), queue, filler, background)
 
     def night(self, author: Author, hours: float, most: int = 1000, *more: Researcher) -> list[Experiment]:
         """The decided experiments of a night of so many hours, without the baseline."""

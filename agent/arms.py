@@ -10,7 +10,7 @@ failing is asked for less and less, and never not at all. Pure: experiments, ide
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 from agent.ideas import Idea
 from agent.leads import KEPT, OPEN, Lead
@@ -72,7 +72,8 @@ def draw(experiments: Sequence[Past], strategies: Sequence[Strategy], dice: Rand
 
 def near_misses(experiments: Sequence[Past], most: int) -> list[Past]:
     """What was measured better than its champion and not kept: what came to confirm first, then by size."""
-    found = [one for one in experiments if not one.kept and one.effect and one.effect.mean < 0]
+    missed = [one for one in experiments if one.status != "keep"]
+    found = [one for one in missed if one.effect and one.effect.mean < 0]
     order = {one.id: (not one.effect.confirmed, one.effect.mean) for one in found if one.effect}
     return sorted(found, key=lambda one: order[one.id])[:most]
 
@@ -84,7 +85,7 @@ def closed_lanes(lanes: Sequence[str]) -> frozenset[str]:
 
 
 def hit_rates(experiments: Sequence[Past]) -> Mapping[str, tuple[int, int]]:
-    """Keeps and tries of each strategy."""
-    arms = sorted({one.arm for one in experiments if one.arm})
+    """Keeps and tries of each strategy, and of people's ideas in words."""
+    arms = sorted({one.arm for one in experiments} & {*get_args(Strategy), "idea"})
     tries = {arm: [one for one in experiments if one.arm == arm] for arm in arms}
     return {arm: (sum(one.kept for one in those), len(those)) for arm, those in tries.items()}

@@ -105,7 +105,7 @@ class Author:
     closed: bool = False
 
     def next(self, champion: Champion, journal: Journal) -> Proposal | None:
-        """The queue's next, one that is ready, or the filler's; waits only where there is none and one is on its way."""
+        """The queue's next, one that is ready, or the filler's; waits where there is none and one is on its way."""
         self._mend(journal)
         self._look_after_threads()
         if self.queue and (first := self.queue.next(champion, journal)):
@@ -223,7 +223,8 @@ class Author:
         except ModelError as why:
             error = why
         except Interrupted:
-            return
+            if self.stop.is_set():
+                return
         with self.lock:
             self._leave(draft)
             self._take_in(draft, error)
@@ -282,7 +283,7 @@ class Author:
 
 
 def signed(found: Proposal, journal: Journal) -> Proposal:
-    """The proposal with what its conversation has taken so far."""
+    """The proposal with what its conversation has taken, since its last experiment where it had one."""
     assert found.authored
     usage, usd = purse.of_draft(journal.records, found.authored.draft)
     return replace(found, authored=found.authored.model_copy(update={"usage": usage, "usd": usd}))

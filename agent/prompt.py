@@ -23,7 +23,7 @@ from bench.errors import MachineError
 PROMPTS = Path("prompts")
 RULES = Path("AGENTS.md")
 HOUR = {"type": "ephemeral", "ttl": "1h"}
-TAGS = ("experiments", "file", "hits", "idea", "lanes", "log", "note", "reason", "titles")
+TAGS = ("experiments", "file", "hits", "idea", "lanes", "log", "note", "notes", "reason", "titles")
 """What data is quoted between."""
 LATELY = 12
 """Verdicts of the night that are told in full."""
@@ -34,14 +34,16 @@ LONGEST_IDEA = 6_000
 LONGEST_DATA = 6_000
 """Characters of what is quoted."""
 
+_GAP = re.compile(r"\{\{(\w+)\}\}")
+
 
 def system(root: Path, champion: Tree, notes: Sequence[Note]) -> list[Block]:
     """What stays the same, in two blocks: the second is another after a keep, and the first all night.
 
     Raises MachineError where a template is missing.
     """
-    listed = "\n".join(f"- {note.key}: {plain(note.front.title)} ({note.front.lane})" for note in notes)
-    rules = [template(root, PROMPTS / "researcher.md"), template(root, RULES), f"# Notes in the library\n\n{listed}"]
+    listed = "\n".join(f"{note.key}: {plain(note.front.title)[:150]} ({plain(note.front.lane)[:40]})" for note in notes)
+    rules = [template(root, PROMPTS / "researcher.md"), template(root, RULES), "# The library", quoted("notes", listed)]
     source = [quoted("file", content.decode(errors="replace"), name=path) for path, content in sorted(champion.items())]
     parts = ["\n\n".join(rules), "\n\n".join(["# The trainer, as the champion has it", *source])]
     return [{"type": "text", "text": text, "cache_control": HOUR} for text in parts]
@@ -120,7 +122,7 @@ def quoted(tag: str, text: str, most: int | None = None, **attributes: str) -> s
     """`text` between tags, cut in the middle where it is longer than `most` characters; no tag of ours is in it."""
     if most and len(text) > most:
         text = f"{text[: most // 2]}\n[… {len(text) - most} characters left out …]\n{text[-(most // 2) :]}"
-    head = "".join(f' {name}="{plain(value)}"' for name, value in attributes.items())
+    head = "".join(f' {name}="{plain(value).replace("<", "‹")}"' for name, value in attributes.items())
     own = r"/\s*file" if tag == "file" else rf"/?\s*(?:{'|'.join(TAGS)})"  # source is shown as it has to be matched
     text = re.sub(rf"<(\s*{own}\b)", r"‹\1", text, flags=re.IGNORECASE)
     return f"<{tag}{head}>\n{text}\n</{tag}>"
@@ -135,8 +137,13 @@ def template(root: Path, path: Path) -> str:
 
 
 def fill(text: str, **values: str) -> str:
-    """A template with each `{{name}}` replaced, once and for all: what is filled in is not looked at again."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], text).strip()
+    """A template with each `{{name}}` replaced, once and for all: what is filled in is not looked at again.
+
+    Raises MachineError for a name that nothing is known of.
+    """
+    if unknown := set(_GAP.findall(text)) - values.keys():
+        raise MachineError(f"a template of {PROMPTS} asks for {{{{{min(unknown)}}}}}; there are {', '.join(values)}")
+    return _GAP.sub(lambda found: values[found[1]], text).strip()
 
 
 def tools(root: Path, schemas: Mapping[str, Mapping[str, Any]]) -> list[Block]:

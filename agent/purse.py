@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 
 from agent.calls import Reserved, Spent, Usage
-from agent.records import AnyRecord
+from agent.records import AnyRecord, Experiment
 from agent.settings import Price
 from bench import clock
-from bench.errors import Closed
+from bench.errors import Closed, Outage
 
 
 class Purse:
@@ -31,12 +31,16 @@ class Purse:
         records = list(before)
         self.calls = max((one.call for one in records if isinstance(one, Reserved)), default=0)
         self.held = held(records)
+        self.open = 0
+        """Calls under way."""
         self.lock = Lock()
 
     def reserve(self, draft: str, input_tokens: int, output_tokens: int) -> Reserved:
-        """Set aside the most that a call can cost. Raises Closed where that is more than is left."""
+        """Set aside the most that a call can cost. Raises Closed where that is more than is left, or Outage for now."""
         usd = self.price.at_most(input_tokens, output_tokens)
         with self.lock:
+            if self.held + usd > self.most and self.open:
+                raise Outage("what is left of the money is set aside for a call that is under way")
             if self.held + usd > self.most:
                 left = max(self.most - self.held, 0.0)
                 words = (
@@ -47,6 +51,7 @@ class Purse:
             record = Reserved(timestamp=clock.now_ms(), call=self.calls, draft=draft, model=self.model, usd=usd)
             self.note(record)
             self.held += usd
+            self.open += 1
         return record
 
     def settle(
@@ -69,6 +74,7 @@ class Purse:
         with self.lock:
             self.note(record)
             self.held += record.at_most - reserved.usd
+            self.open -= 1
         return record
 
 
@@ -84,8 +90,13 @@ def held(records: Iterable[AnyRecord]) -> float:
 
 
 def of_draft(records: Iterable[AnyRecord], draft: str) -> tuple[Usage, float]:
-    """Tokens and dollars of one conversation, as far as the server told of them."""
-    calls = [one for one in records if isinstance(one, Spent) and one.draft == draft]
+    """Tokens and dollars of one conversation since the last experiment that it led to, as the server told of them."""
+    calls: list[Spent] = []
+    for one in list(records):
+        if isinstance(one, Spent) and one.draft == draft:
+            calls.append(one)
+        elif isinstance(one, Experiment) and one.authored and one.authored.draft == draft:
+            calls.clear()
     return sum((one.usage for one in calls), Usage()), math.fsum(one.usd for one in calls)
 
 

@@ -7,6 +7,7 @@ leads to another file.
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +18,6 @@ from agent.edits import Edit
 from agent.git import Repo
 from agent.history import plain
 from agent.knobs import read_value
-from agent.library import find_note
 from agent.note import Note
 from agent.past import Past
 from agent.proposal import Proposal
@@ -29,6 +29,7 @@ LONGEST_RESULT = 6_000
 MOST_READ = 16_000
 """Characters of all answers of a draft, after which it is given no more: about 5,000 tokens."""
 MOST_EXPERIMENTS = 20
+LONGEST_COMPLAINT = 500
 
 
 class _Input(BaseModel):
@@ -149,7 +150,10 @@ class Toolbox:
         for path in library.lessons(self.repo.root):
             if path.stem == page:
                 return prompt.quoted("note", library.text_of(path), LONGEST_RESULT, name=path.stem)
-        return prompt.note_text(find_note(self.notes, name))
+        try:
+            return prompt.note_text(library.find_note(self.notes, name))
+        except UsageError:
+            raise UsageError(f"there is no note {name!r}; search_library finds some") from None
 
     def _file(self, path: str) -> str:
         if path not in self.champion:
@@ -182,9 +186,9 @@ def as_proposal(given: object, task: Task, champion: Tree, closed: Collection[st
         raise ProposalError("bad_proposal", "files: only after two proposals whose edits did not fit; give edits")
     if not (asked.edits or asked.knobs or asked.files):
         raise ProposalError("bad_proposal", "one of edits, knobs and files has to say what changes")
-    cited = dict.fromkeys((*(note.key for note in task.notes), *map(plain, asked.notes)))
+    cited = dict.fromkeys((*(note.key for note in task.notes), *filter(None, map(plain, asked.notes))))
     return Proposal(
-        title=plain(asked.title) or task.title,
+        title=plain(asked.title) or plain(task.title) or task.arm,
         hypothesis=plain(asked.hypothesis),
         source="claude",
         lane=lane,
@@ -214,6 +218,5 @@ def foretold(given: Mapping[str, Any]) -> str:
 
 def complaint(error: ValidationError) -> str:
     """What is wrong with an input, field by field, in one line."""
-    return "; ".join(
-        f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors(include_input=False)[:5]
-    )
+    parts = (f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors(include_input=False))
+    return plain("; ".join(islice(parts, 5)))[:LONGEST_COMPLAINT]

@@ -53,8 +53,11 @@ def _block(block: Mapping[str, Any]) -> str:
         case "thinking":
             return f"(thinks) {block['thinking']}"
         case "tool_use":
-            given = "\n".join(f"{name}: {_value(value)}" for name, value in dict(block["input"]).items())
-            return f"calls {block['name']}\n{given}"
+            given = block["input"]
+            lines = (
+                [f"{name}: {_value(value)}" for name, value in given.items()] if isinstance(given, dict) else [given]
+            )
+            return "\n".join([f"calls {block['name']}", *map(_value, lines)])
         case "tool_result":
             return f"answers{', with an error' if block['is_error'] else ''}\n{block['content']}"
         case kind:

@@ -380,7 +380,7 @@ def test_thousands_of_experiments_are_told_in_a_few_thousand_characters() -> Non
 
 
 def test_a_gap_that_nothing_is_known_of_is_one_line_that_names_it() -> None:
-    with pytest.raises(MachineError, match="asks for {{whim}}; there are lane, idea"):
+    with pytest.raises(MachineError, match=r"asks for \{\{whim\}\}; there are lane, idea"):
         fill("Do {{whim}} in {{lane}}.", lane="export", idea="x")
 
 

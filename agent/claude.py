@@ -6,7 +6,9 @@ names and never retries a stream that is cut.
 """
 
 import json
+import math
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from agent.calls import Reserved, Usage
 from agent.purse import Purse
 from agent.settings import Settings
 from bench import clock
-from bench.errors import Closed, Interrupted, ModelError, Outage
+from bench.errors import Closed, Interrupted, ModelError, NightshiftError, Outage
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
@@ -39,6 +41,8 @@ KEYS = {
     "redacted_thinking": ("data",),
 }
 """What of each kind of block goes back to the server."""
+
+SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
 Block = Mapping[str, Any]
 
@@ -118,57 +122,61 @@ class Claude:
             raise Interrupted("stopped while waiting for Claude")
 
     def _once(self, question: Question, draft: str) -> Answer:
-        settings = self.settings
+        if self.stop.is_set():
+            raise Interrupted("stopped before Claude was asked")
         prefix = json.dumps([question.system, question.tools], ensure_ascii=False)
         rest = len(json.dumps(question.messages, ensure_ascii=False).encode())
         known = self.prefixes.get(prefix, len(prefix.encode()))
-        reserved = self.purse.reserve(draft, known + rest + OVERHEAD_TOKENS, settings.max_tokens)
+        reserved = self.purse.reserve(draft, known + rest + OVERHEAD_TOKENS, self.settings.max_tokens)
         call = _Call(reserved, clock.monotonic())
         with self._settled(call):
-            call.message = self._stream(question, call)
-        usage = call.usage
-        if call.message is None:
-            return Answer((), "garbled", usage, call.usd)
-        if usage.all_input:
-            self.prefixes[prefix] = min(known, usage.all_input)
-        return Answer(_blocks(call.message), call.message.stop_reason or "", usage, call.usd)
+            blocks = self._stream(question, call)
+        if call.usage.all_input:
+            self.prefixes[prefix] = min(known, call.usage.all_input)
+        return Answer(blocks, call.stop_reason or "garbled", call.usage, call.usd)
 
-    def _stream(self, question: Question, call: "_Call") -> "Message | None":
-        """The whole message; None where a tool's input was no JSON. `call` holds what came of one that was cut."""
+    def _stream(self, question: Question, call: "_Call") -> tuple[Block, ...]:
+        """The blocks of a whole answer, or none where a tool's input was no JSON; `call` gets the rest of it."""
         settings = self.settings
-        effort: dict[str, Any] = {}
+        options: dict[str, Any] = {"tools": question.tools} if question.tools else {}
         if settings.effort:
-            effort = {"thinking": {"type": "adaptive"}, "output_config": {"effort": settings.effort}}
-        if question.tools:
-            effort["tools"] = question.tools
+            options |= {"thinking": {"type": "adaptive"}, "output_config": {"effort": settings.effort}}
+        inputs: dict[int, str] = defaultdict(str)
         with self.client.messages.stream(
             model=settings.model,
             max_tokens=settings.max_tokens,
             system=question.system,  # type: ignore[arg-type]
             messages=question.messages,  # type: ignore[arg-type]
-            **effort,
+            **options,
         ) as stream:
             try:
                 for event in stream:
-                    if event.type == "message_start":
-                        call.usage = _usage(event.message)
                     if self.stop.is_set():
                         raise Interrupted("stopped while Claude was answering")
-            except json.JSONDecodeError:
+                    if event.type == "message_start":
+                        call.usage = _usage(event.message)
+                    elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+                        inputs[event.index] += event.delta.partial_json
+            except (json.JSONDecodeError, UnicodeDecodeError):
                 raise
             except ValueError:  # the SDK's word for a tool's input that is no JSON
                 call.error = "a tool's input was no JSON"
-                return None
+                return ()
             message = stream.current_message_snapshot
         call.usage = _usage(message)
         if message.stop_reason is None:  # a stream that is cut cleanly raises nothing in the SDK
             raise Outage("the answer was cut off: its stream ended without a reason")
         call.whole = True
-        return message
+        # The SDK reads what there is of an input, so that one which breaks off looks like a whole one.
+        if message.stop_reason != "max_tokens" and not all(map(_is_object, inputs.values())):
+            call.error = "a tool's input was no JSON object"
+            return ()
+        call.stop_reason = message.stop_reason
+        return _blocks(message)
 
     @contextmanager
     def _settled(self, call: "_Call") -> Iterator[None]:
-        """Settle the call however it ends, and give the SDK's errors our names."""
+        """Settle the call however it ends, and give what the SDK raises our names."""
         import anthropic
         import httpx2
 
@@ -178,21 +186,24 @@ class Claude:
             call.error = f"{error.status_code}: {_line(error)}"
             call.unasked = error.status_code != 200
             raise _named(error, call.error) from error
-        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError, RuntimeError) as error:
-            # What is no status is a connection that broke, or a stream that is not one of messages.
-            call.error = f"{type(error).__name__}: {_line(error)}"
-            call.unasked = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
-            raise Outage(f"Claude: {call.error}") from error
-        except ModelError as error:
+        except NightshiftError as error:
             call.error = str(error)
             raise
+        except (
+            Exception
+        ) as error:  # a connection that broke, or a stream that is not one of messages: the SDK trusts it
+            call.error = f"{type(error).__name__}: {_line(error)}"
+            never_sent = (
+                httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol | httpx2.LocalProtocolError
+            )
+            call.unasked = isinstance(error.__cause__, never_sent)
+            raise Outage(f"Claude: {call.error}") from error
         finally:
-            reason = call.message.stop_reason if call.message else None
             spent = self.purse.settle(
                 call.reserved,
                 call.usage,
                 clock.monotonic() - call.started,
-                stop_reason=reason,
+                stop_reason=call.stop_reason,
                 error=call.error,
                 cut=not (call.whole or call.unasked),
             )
@@ -204,7 +215,7 @@ class _Call:
     reserved: Reserved
     started: float
     usage: Usage = field(default_factory=Usage)
-    message: "Message | None" = None
+    stop_reason: str | None = None
     whole: bool = False
     unasked: bool = False
     """Refused before any answer began, which costs nothing."""
@@ -243,7 +254,11 @@ def _delay(error: BaseException | None, attempt: int) -> float | None:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    """An error in one line, without the key, whatever a server repeats."""
+    text = " ".join(str(error).split())
+    for secret in filter(None, map(os.environ.get, SECRETS)):
+        text = text.replace(secret, "…")
+    return text[:200]
 
 
 def _usage(message: "Message") -> Usage:
@@ -260,8 +275,15 @@ def _usage(message: "Message") -> Usage:
     )
 
 
+def _is_object(text: str) -> bool:
+    try:
+        return not text or isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
 def _blocks(message: "Message") -> tuple[Block, ...]:
-    found = [block.model_dump(mode="json") for block in message.content]
+    found = [block.model_dump() for block in message.content]
     return tuple(
         {"type": block["type"], **{key: _sound(block[key]) for key in KEYS[block["type"]]}}
         for block in found
@@ -270,8 +292,10 @@ def _blocks(message: "Message") -> tuple[Block, ...]:
 
 
 def _sound(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """The value without halves of character pairs, which can be received as JSON and never sent."""
+    """The value without halves of character pairs and numbers that are none: they can be received and never sent."""
     match value:
+        case float() if not math.isfinite(value):
+            return None
         case str():
             return value.encode(errors="replace").decode()
         case list():

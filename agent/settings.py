@@ -1,6 +1,8 @@
 """What Claude is asked with, and what that costs: `agent/claude.toml`, and over it a repository's `nightshift.toml`."""
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,8 +86,9 @@ def read_settings(root: Path) -> Settings:
     path = root / OWN
     if path.exists():
         own = _parsed(path)
-        prices = {**merged["prices"], **own["prices"]} if isinstance(own.get("prices"), dict) else merged["prices"]
-        merged |= own | {"prices": prices}
+        if isinstance(own.get("prices"), dict):
+            own["prices"] = {**merged["prices"], **own["prices"]}
+        merged |= own
     if model := os.environ.get("ANTHROPIC_MODEL"):
         merged["model"] = model
     try:
@@ -97,7 +100,7 @@ def read_settings(root: Path) -> Settings:
 
 def quoted(name: str) -> str:
     """A key of TOML as it has to be written."""
-    return name if name.replace("-", "").replace("_", "").isalnum() else f'"{name}"'
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -76,7 +76,9 @@ def test_without_anybody_to_fill_in_an_outage_is_waited_out(house: Build) -> Non
         return nudge(number)
 
     there = house(out_at_first)
-    assert titles(there.night(there.author(1, most=2), 1, 2)) == ["nudge 2", "nudge 3"]
+    tried = there.night(there.author(1, most=2), 1, 2)
+    assert titles(tried) == ["nudge 2", "nudge 3"]
+    assert [one.authored.draft for one in tried if one.authored] == ["d0001", "d0002"], "the draft goes on"
 
 
 def test_when_the_money_is_spent_it_is_said_once_and_the_night_goes_on(house: Build) -> None:
@@ -198,10 +200,16 @@ IDEAS = "\n".join(f"## NUDGE {number}\n\n```knobs\nNUDGE = 0.{number}\n```\n" fo
 
 
 def test_while_the_queue_has_enough_nothing_is_drafted_and_then_in_time(house: Build) -> None:
-    there = house(nudges, ideas=IDEAS)
-    tried = there.night(there.author(9, most=7), 9, 7)
-    assert [one.source for one in tried] == ["queue"] * 5 + ["claude"] * 2
-    assert len(there.model.asked) == 2
+    decided: list[int] = []
+
+    def counting(question: Question, number: int) -> Answer:
+        decided.append(len(there.journal.experiments))
+        return nudge(number)
+
+    there = house(counting, ideas=IDEAS)
+    tried = there.night(there.author(9, most=9), 9, 9)
+    assert [one.source for one in tried] == ["queue"] * 5 + ["claude"] * 4
+    assert decided[0] >= 1 + 3, "the baseline and three of the five ideas"
     assert there.bench.share(there.bench.free) >= 0.97
 
 

@@ -283,7 +283,8 @@ def _is_object(text: str) -> bool:
 
 
 def _blocks(message: "Message") -> tuple[Block, ...]:
-    found = [block.model_dump() for block in message.content]
+    """What of an answer can be sent back. Text that is blank can not."""
+    found = [block.model_dump() for block in message.content if block.type != "text" or block.text.strip()]
     return tuple(
         {"type": block["type"], **{key: _sound(block[key]) for key in KEYS[block["type"]]}}
         for block in found

@@ -1,12 +1,13 @@
 """`propose`: one proposal of Claude's, for a person to look at; nothing is run."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from agent import arms, arxiv, git, library, opening, purse
+from agent import arms, arxiv, edits, git, library, opening, purse
 from agent.arms import Task
 from agent.attempt import Champion, candidate_tree
 from agent.claude import Claude
@@ -22,8 +23,11 @@ from agent.settings import read_settings
 from agent.transcript import DRAFTS
 from agent.tree import Tree, unified
 from bench import clock, files
-from bench.errors import UsageError
+from bench.errors import ProposalError, UsageError
 from bench.profiles import profile
+
+CONTEXTS = (3, 10, 30, 100, 10_000)
+"""Lines around a change, until it is clear where it belongs."""
 
 
 @click.command()
@@ -59,7 +63,7 @@ def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_us
     else:
         click.echo(_as_text(found) + "\n\n" + patch, nl=False)
     if queue:
-        _put_in_queue(repo.root / IDEAS, found, patch, task)
+        _put_in_queue(repo.root / IDEAS, found, _for_queue(champion, changed), task)
 
 
 def _applies(found: Proposal, champion: Tree, size: str) -> None:
@@ -114,6 +118,16 @@ def _as_json(found: Proposal, patch: str) -> dict[str, object]:
         "authored": authored.model_dump(mode="json"),
         "patch": patch,
     }
+
+
+def _for_queue(champion: Tree, changed: Tree) -> str:
+    """The change as a diff whose hunks fit in one place only. Raises UsageError where the queue cannot hold it."""
+    for context in CONTEXTS:
+        patch = unified(champion, changed, context)
+        with suppress(ProposalError):
+            if edits.apply(champion, edits.parse_diff(patch)) == changed:
+                return patch
+    raise UsageError("no diff of the queue can make this change: it deletes a file")
 
 
 def _put_in_queue(path: Path, found: Proposal, patch: str, task: Task) -> None:

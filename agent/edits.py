@@ -88,8 +88,8 @@ def take_back(tree: Tree, before: Tree, after: Tree) -> dict[str, bytes]:
             else:
                 del result[path]
         else:
-            one_file = [{path: one[path]} if path in one else {} for one in (after, before)]
-            result = apply(result, parse_diff(unified(*one_file)))
+            later, earlier = ({path: one[path]} if path in one else {} for one in (after, before))
+            result = apply(result, parse_diff(unified(later, earlier)))
     return result
 
 

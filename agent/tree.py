@@ -57,8 +57,10 @@ def _meaning(path: str, data: bytes) -> bytes:
         return data
 
 
-def unified(old: Tree, new: Tree) -> str:
+def unified(old: Tree, new: Tree, context: int = 3) -> str:
     """Return the unified diff of two trees, in the form that `git apply` takes; empty where they are equal.
+
+    A change is shown with `context` lines around it.
 
     Files that are not UTF-8 are named as binary, without their content.
     """
@@ -76,7 +78,7 @@ def unified(old: Tree, new: Tree) -> str:
         target = "/dev/null" if after is None else f"b/{path}"
         try:
             lines = difflib.unified_diff(
-                _lines((before or b"").decode()), _lines((after or b"").decode()), source, target
+                _lines((before or b"").decode()), _lines((after or b"").decode()), source, target, n=context
             )
         except UnicodeDecodeError:
             parts.append(f"Binary files {source} and {target} differ\n")

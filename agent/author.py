@@ -106,7 +106,9 @@ class Author:
 
     def next(self, champion: Champion, journal: Journal) -> Proposal | None:
         """The queue's next, one that is ready, or the filler's; waits where there is none and one is on its way."""
-        self._mend(journal)
+        with self.lock:
+            self._mend(journal)
+            self._stand(champion, journal)
         self._look_after_threads()
         if self.queue and (first := self.queue.next(champion, journal)):
             self.begin(champion, journal)
@@ -127,9 +129,7 @@ class Author:
     def begin(self, champion: Champion, journal: Journal) -> None:
         """Say where things stand, and have the next draft begun if there is room for it."""
         with self.lock:
-            self.decided = sum(one.source != "baseline" for one in journal.experiments)
-            self.queued = len(self.queue.waiting(journal)) if self.queue else 0
-            self.standing = Standing(champion, journal.in_segment())
+            self._stand(champion, journal)
             self._begin()
 
     def close(self) -> None:
@@ -138,6 +138,11 @@ class Author:
         for thread in [*self.threads]:
             with suppress(TimeoutError):
                 thread.exception(timeout=CLOSING_S)
+
+    def _stand(self, champion: Champion, journal: Journal) -> None:
+        self.decided = sum(one.source != "baseline" for one in journal.experiments)
+        self.queued = len(self.queue.waiting(journal)) if self.queue else 0
+        self.standing = Standing(champion, journal.in_segment())
 
     def _begin(self) -> None:
         """Begin or go on with a draft, where none is being written and not enough are waiting."""
@@ -199,13 +204,12 @@ class Author:
 
     def _mend(self, journal: Journal) -> None:
         """Take back the proposal tried last, if it crashed and may be mended."""
-        with self.lock:
-            draft, self.offered = self.offered, None
-            last = journal.experiments[-1] if journal.experiments else None
-            if not draft or not draft.dialogue or not last or not last.authored or last.authored.draft != draft.name:
-                return
-            if last.status == "crash" and draft.dialogue.take_back(failure(last)):
-                self.unfinished.append(draft)
+        draft, self.offered = self.offered, None
+        last = journal.experiments[-1] if journal.experiments else None
+        if not draft or not draft.dialogue or not last or not last.authored or last.authored.draft != draft.name:
+            return
+        if last.status == "crash" and draft.dialogue.take_back(failure(last)):
+            self.unfinished.append(draft)
 
     # What follows runs in other threads.
 
@@ -268,12 +272,14 @@ class Author:
 
     def _take_in(self, draft: Draft, error: ModelError | None) -> None:
         if isinstance(error, Closed):
+            if not self.closed:
+                self.say(f"Claude is not asked any more this night: {error}")
             self.closed = True
-            self.say(f"Claude is not asked any more this night: {error}")
         elif isinstance(error, Outage):
             self.unfinished.appendleft(draft)
-            self.outages += 1
-            self._rest(self.outages, error.retry_after, str(error))
+            if not self._resting():
+                self.outages += 1
+                self._rest(self.outages, error.retry_after, str(error))
         else:
             self.ready.append(draft)
             self.outages = 0

@@ -72,12 +72,13 @@ def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress]
                 if stop.is_set():
                     raise Interrupted("stopped while a run was under way")
                 pulse.beat()
-                ready = selector.select(TICK_S)
+                ended = not process.alive  # asked first: whatever it has said by then is there to be read
+                ready = selector.select(0 if ended else TICK_S)
                 chunk = os.read(output, 1 << 16) if ready else None
                 if chunk:
                     kept.write(chunk)
                     follower.take(chunk)
-                elif not process.alive:
+                elif ended:
                     break
                 process.look()
                 follower.check()

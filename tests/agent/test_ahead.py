@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.author import Author
 from agent.claude import Answer, Question
 from agent.records import Experiment
 from agent.researchers import Search
@@ -232,3 +233,25 @@ def test_an_idea_that_nothing_comes_of_is_decided_too(house: Build) -> None:
     first, second = there.night(there.author(9, most=2), 9, 2)
     assert (first.idea, first.status, first.reason) == ("in-my-own-words", "checks_failed", "no_proposal")
     assert (first.sha, second.idea) == ("", None)
+
+
+def test_an_idea_is_not_written_again_by_a_thread_that_ends_as_it_is_decided(
+    house: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses_it(question: Question, number: int) -> Answer:
+        if "Make it nudge." in str(question.messages[0]["content"]):
+            return calls(reason="refusal")
+        return nudge(number)
+
+    look_after = Author._look_after_threads
+
+    def late(author: Author) -> None:
+        """The night's own thread has no turn for a while."""
+        if 1 < len(there.journal.experiments) < 6:
+            there.world.sleep(200.0)
+        look_after(author)
+
+    there = house(refuses_it, ideas="## In my own words\n\nMake it nudge.\n")
+    monkeypatch.setattr(Author, "_look_after_threads", late)
+    there.night(there.author(2, most=8), 2, 8)
+    assert sum("(idea)" in line for line in there.said) == 1

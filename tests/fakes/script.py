@@ -1,4 +1,4 @@
-"""A night of drafts, written down answer by answer for aimock: all that an answer can be, and how each draft must end."""
+"""A night of drafts, written down answer by answer for aimock: all that an answer can be, and how a draft must end."""
 
 import os
 import subprocess

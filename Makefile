@@ -5,11 +5,12 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install data night test cheats check verdicts bench-trainer compare-reference compare-scoring parity clean
+.PHONY: help install data night test long cheats check verdicts bench-trainer compare-reference compare-scoring parity clean
 
 help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
 	@echo "make test    every test"
+	@echo "make long    the tests that take longest; make test has a slice of each"
 	@echo "make cheats  every cheat and every honest twin on the real bench, then without each defence in turn"
 	@echo "make check   formatting, lint, types and the knowledge base"
 	@echo "make verdicts   the tables of docs/verdicts.md: simulated nights beside other keep rules, and null proposals"
@@ -36,6 +37,9 @@ night: data
 
 test: $(READY)
 	$(RUN) pytest --numprocesses 2 --dist loadfile
+
+long: $(READY)
+	$(RUN) pytest --numprocesses 2 -m long
 
 cheats: $(READY)
 	$(RUN) pytest --numprocesses 2 -m "cheats or not cheats" tests/cheats

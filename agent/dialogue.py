@@ -15,6 +15,7 @@ from agent import prompt, toolbox
 from agent.arms import Task
 from agent.calls import Authored
 from agent.claude import Answer, Block, Question
+from agent.ideas import LANE
 from agent.proposal import Proposal
 from agent.toolbox import Toolbox
 from bench import files
@@ -123,11 +124,8 @@ class Dialogue:
             | {"usage": answer.usage.model_dump(), "usd": answer.usd}
         )
         calls = [block for block in answer.blocks if block["type"] == "tool_use"]
-        if answer.stop_reason not in ("tool_use", "end_turn", "stop_sequence", "pause_turn"):
+        if answer.stop_reason not in ("tool_use", "end_turn"):
             raise _Mishap(f"The answer ended with {answer.stop_reason}.")
-        if answer.stop_reason == "pause_turn" and answer.blocks:
-            self.messages.append({"role": "assistant", "content": answer.blocks})
-            return None
         if not calls:
             raise _Mishap("There was no call of a tool in the answer.")
         self.messages.append({"role": "assistant", "content": answer.blocks})
@@ -192,11 +190,12 @@ class Dialogue:
     def _nothing(self, refusal: ProposalError) -> Proposal:
         """What stands for a task that no proposal came of."""
         task = self.task
+        lanes = [task.idea.lane] if task.idea else [note.front.lane for note in task.notes]
         return Proposal(
             title=task.title,
             hypothesis=task.idea.text if task.idea and task.idea.text else task.title,
             source="claude",
-            lane=task.idea.lane if task.idea else task.arm,
+            lane=next(iter(lanes), LANE),
             idea=task.idea.slug if task.idea else None,
             notes=tuple(note.key for note in task.notes),
             refused=refusal,

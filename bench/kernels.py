@@ -36,7 +36,7 @@ FAST_MATH = ("-ffast-math", "-fno-finite-math-only", "-D__FAST_MATH__")
 MOST_BYTES = 16 << 20
 """What is kept of one tree at the most: the shipped trainer's kernels take two megabytes."""
 TREES = 64
-"""How many trees' kernels the store keeps: the latest used."""
+"""How many trees' kernels the store keeps: the latest used. Of trees that compile none it remembers as many beside."""
 
 
 class Compiler(NamedTuple):
@@ -95,7 +95,9 @@ def keep(tree: str, machine: str, folder: Path) -> None:
             if kernel.suffix == ".so" and left > 0 and not target.exists():
                 files.write_atomic(target, content)
         by_use = sorted(store.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for stale in by_use[TREES:]:
+        compiled = [path for path in by_use if (path / "mlx").is_dir()]
+        without = [path for path in by_use if path not in compiled]
+        for stale in (*compiled[TREES:], *without[TREES:]):
             files.remove(stale)
 
 

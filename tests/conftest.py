@@ -19,6 +19,7 @@ LITTLE = ("the", "of", "and", "to", "in", "a", "is", "that", "it", "was", "for",
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "network: fetches a package from its public registry")
     config.addinivalue_line("markers", "cheats: one of the many runs of `make cheats`")
+    config.addinivalue_line("markers", "long: one of the long ones, of which `make test` has a slice")
     try:
         sandbox.chosen()
     except MachineError:

@@ -252,6 +252,7 @@ def test_a_night_is_audited_once_and_each_keep_is_transferred_once(small_data: D
     assert measured(repo, "short-transfer") == 2 * 3
 
 
+@pytest.mark.long
 def test_an_audit_that_is_interrupted_goes_on_and_one_elsewhere_is_refused(small_data: Dataset, tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
     run_night(repo, "--max-experiments", "2")

@@ -30,6 +30,7 @@ def auto_night(
     return done.stdout, open_journal(repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl"), requests
 
 
+@pytest.mark.long
 def test_while_claude_is_out_the_knob_search_goes_on(small_data: Dataset, tmp_path: Path) -> None:
     said, journal, requests = auto_night(small_data, tmp_path, 529, "overloaded_error", 4)
     assert {one.source for one in journal.experiments[1:]} == {"search"}

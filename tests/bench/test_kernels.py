@@ -101,6 +101,16 @@ def test_the_least_used_trees_are_forgotten(tmp_path: Path) -> None:
     assert lent(tmp_path, f"{kernels.TREES + 1:064}") == ["libadd.so"]
 
 
+def test_trees_that_compile_nothing_take_no_place_from_those_that_do(tmp_path: Path) -> None:
+    kernels.keep(TREE, "this", left(tmp_path / "run", "add"))
+    for number in range(kernels.TREES + 2):
+        empty = tmp_path / f"empty-{number}"
+        empty.mkdir()
+        kernels.keep(f"{number:064}", "this", empty)
+    assert lent(tmp_path, TREE) == ["libadd.so"]
+    assert not kernels.known(f"{0:064}", "this")
+
+
 SPEED = """
 import time, mlx.core as mx
 x = mx.random.normal((256, 4096)); mx.eval(x)

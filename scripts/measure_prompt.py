@@ -30,7 +30,6 @@ from tests.fakes.caching import caching
 
 ROOT = Path(__file__).parents[1]
 DRAFTS = 12
-MOVES_AT = 6
 PAST = 500
 LANES = ("training", "optimizer", "export", "shared-depth", "papers")
 
@@ -66,7 +65,7 @@ def main() -> None:
     )
 
 
-def measure(folder: Path, llmock: LLMock) -> Found:
+def measure(folder: Path, llmock: LLMock, drafts: int = DRAFTS) -> Found:
     """Write the drafts, in a clone's notes and prompts and a journal made up in `folder`."""
     repo = Repo(ROOT, folder)
     journal = home(repo) / "night" / "autoresearch.jsonl"
@@ -83,8 +82,8 @@ def measure(folder: Path, llmock: LLMock) -> Found:
         model = Claude(settings, Purse(settings.model, settings.price, note=records.append))
         model.client.base_url = url
         desk = Desk(repo, journal.parent / "drafts", "tiny", 7, model, settings.model)
-        for number in range(DRAFTS):
-            standing = Standing(Champion("a" * 40, moved if number >= MOVES_AT else tree), [])
+        for number in range(drafts):
+            standing = Standing(Champion("a" * 40, moved if number >= drafts // 2 else tree), [])
             script(llmock, number)
             before = len(cache.calls)
             name = f"d{number + 1:04d}"

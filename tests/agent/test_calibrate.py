@@ -33,6 +33,7 @@ def measured(repo: Path) -> int:
     return (repo / ".git" / "nightshift" / calibrate.JOURNAL).read_text().count('"type":"measured"')
 
 
+@pytest.mark.long
 def test_a_calibration_is_learnt_from_once_and_the_next_night_rests_on_it(small_data: Dataset, tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
     opened = nightshift(repo, "run", "--short", "--name", "before", "--max-experiments", "1").stdout

@@ -3,11 +3,15 @@
 import json
 import struct
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from agent.cli import cli
 from bench.data import Dataset
 from tests.agent.test_night import nightshift
 from tests.fakes import git, make_repo
@@ -153,24 +157,23 @@ def test_doctor_fails_and_says_what_to_type_where_there_is_no_data(repo: Path) -
     assert "mend it with: nightshift data prepare" in done.stdout
 
 
-def test_every_command_has_help(repo: Path) -> None:
-    listed = nightshift(repo, "--help").stdout
-    for command in (
-        "bench",
-        "data",
-        "diff",
-        "doctor",
-        "export",
-        "finish",
-        "idea",
-        "log",
-        "plan",
-        "replay",
-        "run",
-        "show",
-    ):
-        assert command in listed
-        assert "Usage" in nightshift(repo, command, "--help").stdout
+def commands(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+    """Every command of the program, groups and what is below them included."""
+    for name, command in group.commands.items():
+        yield (*before, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, *before, name)
+
+
+def test_every_command_has_help() -> None:
+    found = list(commands(cli))
+    assert {("run",), ("propose",), ("kb", "search"), ("idea", "add"), ("data", "prepare")} <= set(found)
+    for words in found:
+        done = CliRunner().invoke(cli, [*words, "--help"])
+        assert done.exit_code == 0
+        usage, _, rest = done.output.partition("\n\n")
+        assert usage.startswith("Usage: ")
+        assert rest.strip()[0].isupper(), f"{words} does not say what it does"
 
 
 def test_the_installed_command_is_the_same_program(repo: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -314,14 +315,14 @@ def test_without_a_queue_the_knob_search_goes_on(small_data: Dataset, tmp_path: 
     assert all(one.knobs for one in found[1:])
 
 
-def test_finish_writes_the_history_once(small_data: Dataset, tmp_path: Path) -> None:
-    repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
-    run_night(repo, "--max-experiments", "2")
+def test_finish_writes_the_history_once(night: Night, tmp_path: Path) -> None:
+    repo = shutil.copytree(night[0], tmp_path / "person", symlinks=True)
     nightshift(repo, "finish")
     lines = [json.loads(line) for line in (repo / "autoresearch.jsonl").read_text().splitlines()]
-    assert [line.get("type", line.get("run")) for line in lines] == ["config", 1, 2, "regained", 3]
+    told = [line.get("type", line.get("run")) for line in lines]
+    assert told == ["config", 1, 2, "regained", *range(3, len(EXPECTED) + 1)]
     assert "already" in nightshift(repo, "finish").stdout
-    assert len((repo / "autoresearch.jsonl").read_text().splitlines()) == 5
+    assert len((repo / "autoresearch.jsonl").read_text().splitlines()) == len(lines)
 
 
 def test_finish_alone_writes_what_happened_into_the_notes_that_were_cited(small_data: Dataset, tmp_path: Path) -> None:

@@ -143,8 +143,7 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
     this.before = {name: repr(in_force(name, size)) for name, _ in this.proposal.knobs}
     this.tree = changed
     this.sha = repo.write_commit(this.champion.sha, changed, message(this.proposal, f"{TRAILER_ID}: {this.id}"))
-    ref = f"{CANDIDATES}/{this.id}"
-    repo.move(ref, this.sha, repo.tip(ref))
+    repo.point(f"{CANDIDATES}/{this.id}", this.sha)
 
 
 def candidate_tree(tried: Proposal, champion: Tree, size: str, decided: Sequence[Experiment]) -> dict[str, bytes]:
@@ -213,7 +212,10 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
 
 
 def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:
-    """The kept experiment with its commit written again, now that before and after are known."""
+    """The kept experiment with its commit written again, now that before and after are known.
+
+    Its ref holds it too, whatever becomes of the branch.
+    """
     assert experiment.confirm is not None
     trailers = (
         f"{TRAILER_ID}: {experiment.id}",
@@ -223,6 +225,7 @@ def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:
         f"Val-Bpb-After: {experiment.confirm.candidate_bpb:.6f}",
     )
     sha = repo.write_commit(experiment.parent, this.tree, message(this.proposal, *trailers))
+    repo.point(f"{CANDIDATES}/{experiment.id}", sha)
     return experiment.model_copy(update={"sha": sha, "commit": sha[:7]})
 
 

@@ -73,7 +73,7 @@ class Author:
     desk: Desk
     lab: Lab
     until: float
-    """On the monotonic clock: nothing is waited for after this."""
+    """On the clock that runs while the machine sleeps: nothing is waited for after this."""
     most: int
     """Experiments of the night."""
     say: Callable[[str], None]
@@ -121,7 +121,7 @@ class Author:
                 return signed(draft.proposal, journal)
             if self.filler and (offer := self.filler.next(champion, journal)):
                 return offer
-            if clock.monotonic() >= self.until or not (self.threads or self._resting()):
+            if clock.through_sleep() >= self.until or not (self.threads or self._resting()):
                 return None
             self._wait()
             self._look_after_threads()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agent import cli_again, cli_audit, cli_bench, cli_evidence, cli_kb, cli_night, cli_propose, cli_read
+from agent import cli_again, cli_audit, cli_bench, cli_evidence, cli_kb, cli_night, cli_propose, cli_read, cli_running
 from bench.errors import NightshiftError
 
 
@@ -16,7 +16,7 @@ def cli() -> None:
     """Research a small language model overnight; find in the morning only what held."""
 
 
-for group in (cli_bench, cli_night, cli_propose, cli_evidence, cli_audit, cli_again, cli_read, cli_kb):
+for group in (cli_bench, cli_night, cli_running, cli_propose, cli_evidence, cli_audit, cli_again, cli_read, cli_kb):
     for command in group.COMMANDS:
         cli.add_command(command)
 
@@ -29,7 +29,7 @@ def main() -> None:
             signal.signal(number, signal.default_int_handler)
     try:
         cli.main(prog_name=Path(sys.argv[0]).name, standalone_mode=True)
-    except NightshiftError as error:
+    except (NightshiftError, OSError) as error:
         click.echo(f"nightshift: {error}", err=True)
         sys.exit(1)
 

@@ -3,9 +3,11 @@
 import click
 from rich.console import Console
 
-from agent import cli_read, edits, git, opening
+from agent import branch, cli_read, edits, git, opening
 from agent.attempt import TRAILER_ID
 from agent.cli_bench import DATA
+from agent.journal import open_journal
+from agent.lock import alone
 from agent.records import Experiment, Reverted, Run
 from agent.screen import Screen
 from bench import clock, machine
@@ -73,22 +75,22 @@ def _measure_again(repo: git.Repo, experiment: Experiment, before: list[Run], sl
 @cli_read.NAME
 def revert(experiment_id: str, name: str | None) -> None:
     """Take a kept change back out of the research branch, as a commit of its own on top."""
-    with opening.alone(git.here()):
-        repo, journal = cli_read.latest(name)
+    repo, path = cli_read.latest_path(name)
+    with alone(repo, "revert"):
+        journal = open_journal(path)
         experiment, champion, header = cli_read.find(journal, experiment_id), journal.champion, journal.header
         if experiment.status != "keep" or experiment.source == "baseline" or champion is None or header is None:
             raise UsageError(f"{experiment.id} is not a kept change: {experiment.status}, {experiment.reason}")
         if experiment.id in journal.reverted:
             raise UsageError(f"{experiment.id} was reverted already")
-        branch = opening.branch_of(header.name)
-        opening.reconcile(repo, branch, journal, champion, click.echo)
+        branch.repair(repo, header.name, journal)
         before, after = repo.trainer(experiment.parent), repo.trainer(experiment.sha)
         changed = edits.take_back(repo.trainer(champion), before, after)
         text = f"Revert {experiment.id}: {experiment.description}\n\n{TRAILER_ID}: {experiment.id}\n"
         sha = repo.write_commit(champion, changed, text)
         journal.append(Reverted(timestamp=clock.now_ms(), id=experiment.id, parent=champion, sha=sha))
-        repo.move(branch, sha, champion)
-    click.echo(f"{experiment.id} is out again: nightshift/{header.name} is at {sha[:7]}")
+        problem = branch.follow(repo, header.name, journal)
+    click.echo(problem or f"{experiment.id} is out again: nightshift/{header.name} is at {sha[:7]}")
 
 
 COMMANDS = (replay, revert)

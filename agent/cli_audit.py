@@ -7,15 +7,17 @@ import click
 from rich.console import Console
 
 from agent import audit as auditing
-from agent import cli_read, git, opening
+from agent import cli_read, opening
 from agent.cli_bench import DATA
-from agent.cli_night import asked_to_stop
+from agent.cli_night import RUNS
 from agent.git import Repo
-from agent.journal import Journal
+from agent.journal import Journal, open_journal
 from agent.lab import Lab
+from agent.lock import alone
 from agent.plan import SHORT
 from agent.records import Audited, Estimate, Experiment
 from agent.screen import Screen
+from agent.stop import asked_to_stop
 from bench import machine
 from bench.data import open_dataset
 from bench.errors import Interrupted, UsageError
@@ -32,8 +34,9 @@ def audit(name: str | None, seeds: int, as_json: bool) -> None:
     It is done once for a pair of champions: asked again, this prints what was found. Ctrl-C ends it cleanly, and the
     same command goes on from there.
     """
-    with opening.alone(git.here()):
-        repo, journal = cli_read.latest(name)
+    repo, path = cli_read.latest_path(name)
+    with alone(repo, f"audit of night {path.parent.name}"):
+        journal = open_journal(path)
         recorded = journal.audited
         found = recorded or measure_audit(repo, journal, seeds)
     if as_json:
@@ -55,8 +58,9 @@ def transfer(name: str | None, seeds: int, as_json: bool) -> None:
 
     No keep is measured twice. Ctrl-C ends it cleanly, and the same command goes on from there.
     """
-    with opening.alone(git.here()):
-        repo, journal = cli_read.latest(name)
+    repo, path = cli_read.latest_path(name)
+    with alone(repo, f"transfer of night {path.parent.name}"):
+        journal = open_journal(path)
         keeps = auditing.standing(journal)
         measure_transfers(repo, journal, [one for one in keeps if one.id not in journal.transferred], seeds)
     found = [(kept, journal.transferred[kept.id]) for kept in keeps]
@@ -111,9 +115,9 @@ def measuring(repo: Repo, journal: Journal) -> Iterator[Lab]:
     if not header.comparable(now):
         raise UsageError(f"night {header.name} was measured on other data, or another machine or sandbox, than is here")
     screen = Screen(Console(stderr=True))
-    folder = journal.path.parent / "runs"
+    folder = journal.path.parent / RUNS
     try:
-        with screen, Slots(header.slots, data, folder, screen.show) as bench, asked_to_stop(bench.stop):
+        with screen, Slots(header.slots, data, folder, screen.show) as bench, asked_to_stop(bench, screen.hang_up):
             yield Lab(bench, journal, header)
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted("stopped; all that was measured is journalled, and the same command goes on") from None

@@ -11,7 +11,8 @@ from rich.table import Table
 from agent import doctor as checks
 from agent import git, sizes
 from agent.knobs import read_knobs
-from agent.opening import alone, home
+from agent.lock import alone
+from agent.opening import home
 from agent.proposal import SETTINGS
 from agent.screen import Screen
 from bench import files, machine
@@ -40,7 +41,7 @@ def prepare(source: str) -> None:
     repo = git.here()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     # A night reads its data until its end: it is not changed underneath.
-    with alone(repo), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with alone(repo, "data prepare"), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=1.0)
 
         def show(stage: str, share: float) -> None:

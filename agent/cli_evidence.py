@@ -8,13 +8,15 @@ from rich.console import Console
 from agent import calibrate as calibration
 from agent import cli_read, git, opening, proxy
 from agent.cli_bench import DATA
-from agent.cli_night import MOST_SLOTS, asked_to_stop
+from agent.cli_night import MOST_SLOTS
 from agent.experience import Experience, calibrated, conditions, of_calibration, read, under
 from agent.ideas import parse_ideas
 from agent.journal import open_journal
 from agent.lab import Lab
+from agent.lock import alone
 from agent.researchers import IDEAS, read_ideas
 from agent.screen import Screen
+from agent.stop import asked_to_stop
 from bench import files, machine
 from bench.data import open_dataset
 from bench.errors import Interrupted
@@ -46,7 +48,7 @@ def calibrate(seeds: int, target_seconds: float, start: str, short: bool) -> Non
     data = open_dataset(repo.root / DATA)
     fingerprint = machine.fingerprint()
     slots = min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1
-    with opening.alone(repo):
+    with alone(repo, "calibration"):
         base = repo.commit_of(start)
         champion = repo.trainer(base)
         journal = open_journal(opening.home(repo) / calibration.JOURNAL)
@@ -54,7 +56,7 @@ def calibrate(seeds: int, target_seconds: float, start: str, short: bool) -> Non
         first = "short-" if short else ""
         found = calibration.changes(champion, ideas, profile(f"{first}confirm").size)
         folder = opening.home(repo) / "bench"
-        with screen, Slots(slots, data, folder, screen.show) as bench, asked_to_stop(bench.stop):
+        with screen, Slots(slots, data, folder, screen.show) as bench, asked_to_stop(bench, screen.hang_up):
 
             def laboratory(profiles: str) -> Lab:
                 header = opening.new_header(

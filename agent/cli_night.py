@@ -1,35 +1,36 @@
 """Commands that make a night and close it: `run` and `finish`."""
 
-import contextlib
 import datetime
 import os
-import signal
-from collections.abc import Iterator
-from threading import Event
 
 import click
 from rich.console import Console
 
-from agent import cli_read, git, history, library, opening, report, views
+from agent import cli_read, detached, git, history, library, opening, report, views
 from agent.attempt import Champion
 from agent.author import Author
+from agent.awake import awake
 from agent.claude import Claude, reachable
 from agent.cli_bench import DATA
 from agent.desk import Desk
 from agent.experience import before, calibrated, read
-from agent.journal import open_journal
+from agent.journal import read_journal
 from agent.lab import Lab
+from agent.lock import alone
 from agent.night import Limits, Night, Researcher, run
 from agent.purse import Purse
 from agent.researchers import IDEAS, Queue, Search
 from agent.screen import Screen, verdict_line
 from agent.settings import read_settings
+from agent.stop import asked_to_stop
 from agent.transcript import DRAFTS
 from bench import clock, files, machine
 from bench.data import Dataset, open_dataset
 from bench.errors import Interrupted, UsageError
 from bench.slots import Slots
 
+RUNS = "runs"
+"""Folder of a night's runs, beside its journal: what they leave serves a person to look at, and nothing else."""
 MOST_SLOTS = 4
 """A look at the evidence needs two seeds of champion and candidate: more slots would stand idle."""
 
@@ -53,6 +54,7 @@ MOST_SLOTS = 4
 )
 @click.option("--from", "start", metavar="REF", help="Commit to start from; HEAD where none is given.")
 @click.option("--short", is_flag=True, help="Use the short profiles: a demonstration of the loop, not of ideas.")
+@click.option("--detach", is_flag=True, help="Run without this terminal; `nightshift attach` shows it.")
 def run_night(
     hours: float,
     max_experiments: int,
@@ -62,17 +64,21 @@ def run_night(
     slots: int | None,
     start: str | None,
     short: bool,
+    detach: bool,
 ) -> None:
     """Research until a limit is reached; Ctrl-C ends it cleanly, and the same command goes on from there."""
     repo = git.here()
     name = name or datetime.date.today().isoformat()
-    console = Console()
-    screen = Screen(console)
+    if detach:
+        click.echo(detached.begin(repo, name))
+        return
     data = open_dataset(repo.root / DATA)
     settings = read_settings(repo.root) if asks_claude(researcher) else None
     fingerprint = machine.fingerprint()
     slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
-    with opening.alone(repo):
+    folder = opening.journal_path(repo, name).parent
+    with alone(repo, f"night {name}"), awake() as keeper, detached.log_of(folder) as log:
+        screen = Screen(Console(), log=log)
         journal, header = opening.open_night(
             repo,
             name,
@@ -84,12 +90,17 @@ def run_night(
             say=screen.say,
         )
         known = before(header, read(opening.experience_path(repo)))
-        for line in opening.greeting(repo, header, len(journal.in_segment()), known):
+        for line in opening.greeting(repo, header, len(journal.in_segment()), known, keeper):
             screen.say(line)
-        folder = opening.journal_path(repo, name).parent
-        with screen, Slots(slots, data, folder / "runs", screen.show) as bench, asked_to_stop(bench.stop):
+        with (
+            screen,
+            Slots(slots, data, folder / RUNS, screen.show) as bench,
+            asked_to_stop(bench, screen.hang_up),
+        ):
             lab = Lab(bench, journal, header, known)
-            limits = Limits(clock.monotonic() + hours * 3600, max_experiments)
+            limits = Limits(
+                clock.through_sleep() + hours * 3600, max_experiments, lambda: opening.changed(data, header)
+            )
             queue = Queue(repo.root / IDEAS, screen.say)
             search = Search(lab.profile("smoke").size, header.seed)
             author: Author | None = None
@@ -116,12 +127,12 @@ def run_night(
                     screen.say(verdict_line(first))
                 night = Night(
                     repo,
-                    opening.branch_of(name),
                     journal,
                     lab,
                     researchers[researcher],
                     limits,
                     tell=lambda experiment: screen.say(verdict_line(experiment)),
+                    say=screen.say,
                 )
                 ended = run(night)
             except (KeyboardInterrupt, Interrupted):
@@ -130,9 +141,9 @@ def run_night(
             finally:
                 if author:
                     author.close()
-        console.print()
-        console.print(views.night_table(header, journal.in_segment(), journal.reverted))
-        console.print(report.summary(journal))
+        screen.say("")
+        screen.print(views.night_table(header, journal.in_segment(), journal.reverted))
+        screen.print(report.summary(journal))
         screen.say(f"the night ended: {ended}")
 
 
@@ -148,36 +159,10 @@ def profiles_of(repo: git.Repo, name: str, here: machine.Fingerprint, data: Data
 
     So a calibration in between does not change a night that has begun.
     """
-    begun = open_journal(opening.journal_path(repo, name)).header
+    begun = read_journal(opening.journal_path(repo, name)).header
     if begun is not None:
         return begun.profiles
     return calibrated(read(opening.experience_path(repo)), here.processor, opening.data_key(data))
-
-
-@contextlib.contextmanager
-def asked_to_stop(stop: Event) -> Iterator[None]:
-    """Let the first signal that would end this process set `stop` in its place; a second one does what it always did.
-
-    So a night is interrupted in its runs, which leave nothing half done, and never in the middle of a git command or
-    of a line of the journal.
-    """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-    def ask(*_: object) -> None:
-        stop.set()
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, ask)
-    try:
-        yield
-    finally:
-        restore()
 
 
 @click.command()

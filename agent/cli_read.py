@@ -9,7 +9,7 @@ from rich.console import Console
 
 from agent import git, history, opening, plan, report, views
 from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ideas
-from agent.journal import Journal, open_journal
+from agent.journal import Journal, read_journal
 from agent.records import Experiment
 from agent.researchers import IDEAS, read_ideas
 from agent.transcript import DRAFTS, as_text, read_transcript
@@ -20,8 +20,8 @@ NAME = click.option("--name", help="The night; the latest where none is given.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def latest(name: str | None) -> tuple[git.Repo, Journal]:
-    """The journal of that night, or of the one written to last. Raises UsageError where there is none."""
+def latest_path(name: str | None) -> tuple[git.Repo, Path]:
+    """Where the journal of that night is, or of the one written to last. Raises UsageError where there is none."""
     repo = git.here()
     if name is not None:
         path = opening.journal_path(repo, name)
@@ -30,7 +30,13 @@ def latest(name: str | None) -> tuple[git.Repo, Journal]:
         path = max(paths, key=lambda path: path.stat().st_mtime, default=Path())
     if not path.is_file():
         raise UsageError(f"no night {name!r} here" if name else "no night here yet: type `nightshift run`")
-    return repo, open_journal(path)
+    return repo, path
+
+
+def latest(name: str | None) -> tuple[git.Repo, Journal]:
+    """The journal of that night, or of the one written to last, to be read. Raises UsageError where there is none."""
+    repo, path = latest_path(name)
+    return repo, read_journal(path)
 
 
 def find(journal: Journal, experiment_id: str) -> Experiment:

@@ -1,11 +1,12 @@
 """A night's journal: one append-only file of JSON lines, the one source of truth.
 
-A torn last line, what a crash in the middle of a write leaves, is cut off at open; anything else that cannot be read is
-refused with its line named, because a journal with a hole in it is no journal.
+A torn last line is what a crash in the middle of a write leaves, or a write that is going on now. Readers leave it out;
+whoever opens the journal to write on cuts it off. Anything else that cannot be read is refused with its line named,
+because a journal with a hole in it is no journal.
 """
 
+import gc
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from agent.calls import Reserved, Spent
 from agent.records import (
+    VERSION,
     AnyRecord,
     Audited,
     Evidence,
@@ -27,7 +29,7 @@ from agent.records import (
     Transferred,
 )
 from bench import clock, files
-from bench.errors import JournalError
+from bench.errors import DiskError, JournalError
 
 KINDS: dict[str, type[Own]] = {
     "config": Header,
@@ -49,12 +51,24 @@ class Journal:
     path: Path
     records: list[AnyRecord] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+    found: int = field(default=0, compare=False)
+    """How many records there were when it was read."""
+    failed: DiskError | None = field(default=None, repr=False, compare=False)
 
     def append(self, record: AnyRecord) -> None:
-        """Write `record` and have it on disk before returning; from any thread."""
+        """Write `record` and have it on disk before returning; from any thread.
+
+        Raises DiskError, and from then on always: what the file ends in is not known, and nothing may follow it.
+        """
         line = encode(record)
         with self.lock:
-            files.append_line(self.path, line)
+            if self.failed:
+                raise self.failed
+            try:
+                files.append_line(self.path, line)
+            except DiskError as error:
+                self.failed = error
+                raise
             self.records.append(record)
 
     @property
@@ -124,6 +138,11 @@ class Journal:
         """Every measured run, by its key."""
         return {record.key: record for record in self.records if isinstance(record, Measured)}
 
+    @property
+    def repairs(self) -> list[str]:
+        """What was put right since the journal was read, in words."""
+        return [record.what for record in self.records[self.found :] if isinstance(record, Repaired)]
+
     def find(self, name: str) -> Experiment | None:
         """The experiment with that id, run number or unmistakable start of a commit."""
         return next(
@@ -138,34 +157,57 @@ class Journal:
         )
 
 
+def read_journal(path: Path) -> Journal:
+    """The whole lines of the journal at `path` (none where there is no file), which is not changed.
+
+    Kinds of records that this version does not know are passed over. Raises JournalError, naming the line.
+    """
+    lines = _content(path).split(b"\n")[:-1]
+    collecting = gc.isenabled()
+    gc.disable()  # of a hundred thousand records none is garbage, and looking for it takes as long as reading them
+    try:
+        records = [found for number, line in enumerate(lines, 1) if (found := _record(line, path, number))]
+        return Journal(path, records, found=len(records))
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def open_journal(path: Path) -> Journal:
-    """Read the journal at `path` (an empty one where there is no file). Raises JournalError naming the line."""
-    if path.is_symlink():
-        raise JournalError(f"{path} is a symbolic link; a journal is a plain file")
-    if not path.exists():
-        return Journal(path)
-    content = path.read_bytes()
-    whole, _, torn = content.rpartition(b"\n")
-    journal = Journal(path, list(read(whole.decode(errors="replace").split("\n") if whole else [], path.name)))
-    if torn:
-        with path.open("r+b") as file:
-            file.truncate(len(content) - len(torn))
-        journal.append(Repaired(timestamp=clock.now_ms(), what=f"cut off a torn last line of {len(torn)} bytes"))
+    """The journal at `path`, for whoever has the lock to write on: a torn last line is cut off, and that journalled.
+
+    Raises JournalError, and DiskError.
+    """
+    journal = read_journal(path)
+    if any(header.version > VERSION for header in journal.headers):
+        raise JournalError(f"{path} was written by a newer nightshift: update this one (pip install -U), or use --name")
+    if path.exists():
+        files.sync_folder(path.parent)  # should a crash have come between the file's first line and its name
+        content = _content(path)
+        if torn := len(content) - content.rfind(b"\n") - 1:
+            files.cut(path, len(content) - torn)
+            journal.append(Repaired(timestamp=clock.now_ms(), what=f"cut off a torn last line of {torn} bytes"))
     return journal
 
 
-def read(lines: Sequence[str], source: str) -> Iterator[AnyRecord]:
-    """The records in `lines`; kinds that this version does not know are passed over."""
-    for number, line in enumerate(lines, start=1):
-        try:
-            word = json.loads(line)
-            if "run" in word:
-                yield Experiment.model_validate(word)
-            elif kind := KINDS.get(word["type"]):
-                yield kind.model_validate(word)
-        except (ValueError, TypeError, KeyError, ValidationError) as error:
-            what = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
-            raise JournalError(f"{source}, line {number} cannot be read ({what}); mend or move the file") from error
+def _record(line: bytes, path: Path, number: int) -> AnyRecord | None:
+    try:
+        if line.startswith(b'{"run":'):
+            return Experiment.model_validate_json(line)
+        word = json.loads(line)
+        if "run" in word:
+            return Experiment.model_validate(word)
+        kind = KINDS.get(word["type"])
+        return kind.model_validate(word) if kind else None
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
+        raise JournalError(f"{path}, line {number} cannot be read ({what}); mend or move the file") from error
+
+
+def _content(path: Path) -> bytes:
+    if path.is_symlink():
+        raise JournalError(f"{path} is a symbolic link; a journal is a plain file")
+    return path.read_bytes() if path.exists() else b""
 
 
 def encode(record: AnyRecord) -> str:

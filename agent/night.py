@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.attempt import Attempt, Champion, attempt, keep, regain
+from agent.branch import follow
 from agent.git import Repo
 from agent.journal import Journal
 from agent.lab import Lab
@@ -25,16 +26,18 @@ class Limits:
     """When a night ends."""
 
     until: float
-    """On the monotonic clock: no experiment starts after this."""
+    """On the clock that runs while the machine sleeps: no experiment starts after this."""
     experiments: int
     """Decided in all, baselines not counted."""
+    changed: Callable[[], str | None] = lambda: None
+    """Why what is measured from now on cannot be compared with the rest, if it cannot."""
 
     def reached(self, journal: Journal) -> str | None:
         """Why the night ends now, if it does."""
         decided = sum(experiment.source != "baseline" for experiment in journal.experiments)
         if decided >= self.experiments:
             return f"{decided} experiments decided, the most asked for"
-        return "its time is up" if clock.monotonic() >= self.until else None
+        return "its time is up" if clock.through_sleep() >= self.until else self.changed()
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,12 @@ class Night:
     """Everything a night works with."""
 
     repo: Repo
-    branch: str
     journal: Journal
     lab: Lab
     researchers: Sequence[Researcher]
     limits: Limits
     tell: Callable[[Experiment], None]
+    say: Callable[[str], None]
 
 
 def run(night: Night) -> str:
@@ -69,9 +72,9 @@ def run(night: Night) -> str:
         if experiment.status == "keep":
             experiment = keep(experiment, this, night.repo)
         night.journal.append(experiment)
-        if experiment.status == "keep":
-            night.repo.move(night.branch, experiment.sha, champion.sha)
         night.tell(experiment)
+        if experiment.status == "keep" and (problem := follow(night.repo, night.lab.header.name, night.journal)):
+            night.say(problem)
 
 
 def current_champion(night: Night) -> Champion:

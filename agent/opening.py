@@ -1,24 +1,24 @@
-"""How a night opens, for the first time or again: its lock, journal, branch, segment and baseline."""
+"""How a night opens, for the first time or again: its journal, branch, segment and baseline."""
 
-import contextlib
-import fcntl
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
+from agent import branch
+from agent.branch import branch_of
 from agent.experience import Experience
 from agent.git import Repo
 from agent.journal import Journal, open_journal
 from agent.lab import Lab, check
 from agent.plan import SHORT
 from agent.promotion import BREADTH_PAIRS
-from agent.records import Experiment, Header, Repaired
+from agent.records import Experiment, Header
 from agent.tree import syntax_key
 from agent.verdict import LOOKS
-from bench import clock, files, sandbox
-from bench.data import Dataset
+from bench import clock, files, machine, sandbox
+from bench.data import Dataset, read_manifest
 from bench.errors import MachineError, UsageError
 from bench.machine import Fingerprint
 
@@ -40,28 +40,6 @@ def journal_path(repo: Repo, name: str) -> Path:
 def experience_path(repo: Repo) -> Path:
     """Where this machine's experience is kept; `nightshift calibrate` makes it afresh from its journal."""
     return home(repo) / "experience.json"
-
-
-def branch_of(name: str) -> str:
-    """The research branch's full ref name."""
-    return f"refs/heads/nightshift/{name}"
-
-
-@contextlib.contextmanager
-def alone(repo: Repo) -> Iterator[None]:
-    """Hold this repository's lock, which the kernel lets go of when the process ends however it ends."""
-    path = home(repo) / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UsageError(f"a night is running in this repository already ({file.read().strip()})") from None
-        file.truncate(0)
-        file.write(f"since {clock.now_ms()} ms, in {repo.root.name}\n")
-        file.flush()
-        yield
 
 
 def data_key(data: Dataset) -> str:
@@ -102,12 +80,9 @@ def open_night(
     `start` is the ref to begin from, or None for HEAD, or to go on. Raises UsageError and JournalError.
     """
     journal = open_journal(journal_path(repo, name))
-    branch = branch_of(name)
-    if branch in repo.checked_out():
-        raise UsageError(f"branch nightshift/{name} is checked out, and the night will move it: git switch - first")
     last = journal.header
     if last is None:
-        if repo.tip(branch):
+        if repo.tip(branch_of(name)):
             raise UsageError(f"branch nightshift/{name} exists without a journal; choose another --name")
         base, seed = repo.commit_of(start or "HEAD"), secrets.randbits(31)
     else:
@@ -116,19 +91,22 @@ def open_night(
                 f"night {name} began from {journal.headers[0].base[:7]}; choose another --name to begin anew"
             )
         base, seed = journal.champion or last.base, last.seed
+        branch.repair(repo, name, journal)
     repo.trainer(base)
     header = new_header(name, base, seed=seed, profiles=profiles, data=data, fingerprint=fingerprint, slots=slots)
     if last is None or not last.comparable(header):
         if last is not None:
-            say("data, profiles or machine changed since: a new segment begins, with a baseline of its own")
+            say(f"{' and '.join(last.differences(header))} changed since: a new segment begins, with its own baseline")
         journal.append(header)
-    reconcile(repo, branch, journal, base, say)
+        branch.repair(repo, name, journal)
+    if journal.repairs:
+        say(f"repaired: {'; '.join(journal.repairs)}")
     opened = journal.header
     assert opened is not None
     return journal, opened
 
 
-def greeting(repo: Repo, header: Header, decided: int, known: Experience) -> list[str]:
+def greeting(repo: Repo, header: Header, decided: int, known: Experience, keeper: str | None) -> list[str]:
     """What is said when a night opens: from where, on what, under which conditions."""
     here = header.fingerprint
     lines = [
@@ -140,6 +118,9 @@ def greeting(repo: Repo, header: Header, decided: int, known: Experience) -> lis
         f"  noise    as {len(known.changes)} changes showed on {known.machine}"
         + ("; provisional: `nightshift calibrate` measures it here" if known.provisional else ""),
     ]
+    lines.append(
+        f"  awake    kept so by {keeper}" if keeper else "  awake    nothing here keeps this machine from sleeping"
+    )
     if header.profiles == "short-":
         lines.append(f"  note     {SHORT}")
     if changed := repo.uncommitted():
@@ -148,21 +129,17 @@ def greeting(repo: Repo, header: Header, decided: int, known: Experience) -> lis
     return lines
 
 
-def reconcile(repo: Repo, branch: str, journal: Journal, champion: str, say: Say) -> None:
-    """Put the branch where the journal says it is, if a crash left it one step behind. Raises UsageError otherwise."""
-    tip = repo.tip(branch)
-    if tip == champion:
-        return
-    if tip is not None and repo.line("rev-parse", f"{champion}^") != tip:
-        raise UsageError(
-            f"{branch.removeprefix('refs/heads/')} is at {tip[:7]} and its journal at {champion[:7]}: "
-            f"put it back with `git update-ref {branch} {champion[:12]}`, or choose another --name"
-        )
-    repo.move(branch, champion, tip)
-    if journal.experiments:
-        what = f"branch moved to {champion[:7]}, as journalled"
-        journal.append(Repaired(timestamp=clock.now_ms(), what=what))
-        say(f"repaired: {what}")
+def changed(data: Dataset, header: Header) -> str | None:
+    """Why nothing more can be compared with what was measured under `header`, if data or MLX were changed meanwhile."""
+    now = header.model_copy(
+        update={
+            "data": data_key(read_manifest(data.root)),
+            "fingerprint": header.fingerprint.model_copy(update={"mlx": machine.installed_mlx()}),
+        }
+    )
+    if differ := header.differences(now):
+        return f"{' and '.join(differ)} changed underneath; the same command goes on, in a new segment"
+    return None
 
 
 def baseline(name: str, journal: Journal, laboratory: Lab, sha: str, repo: Repo) -> Experiment:

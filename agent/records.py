@@ -43,10 +43,21 @@ class Header(Record):
     sandbox: str
     slots: int = 1
 
+    def differences(self, other: "Header") -> list[str]:
+        """What keeps numbers measured under one header from being compared with the other's, in words."""
+        facts = {
+            "profiles": (self.profiles, other.profiles),
+            "data": (self.data, other.data),
+            "sandbox": (self.sandbox, other.sandbox),
+            "the night's seed": (self.seed, other.seed),
+            "MLX": (self.fingerprint.mlx, other.fingerprint.mlx),
+        }
+        mine, theirs = (h.fingerprint.model_copy(update={"mlx": ""}) for h in (self, other))
+        return [name for name, (here, there) in {**facts, "machine": (mine, theirs)}.items() if here != there]
+
     def comparable(self, other: "Header") -> bool:
         """Whether numbers measured under both headers can be compared."""
-        mine, theirs = ((h.profiles, h.data, h.sandbox, h.fingerprint, h.seed) for h in (self, other))
-        return mine == theirs
+        return not self.differences(other)
 
 
 class Measured(Record):

@@ -1,10 +1,12 @@
 """What a person sees while runs are under way: a live line a run on a terminal, a plain line a run elsewhere."""
 
+import contextlib
 import datetime
+import os
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -13,15 +15,19 @@ from bench import clock
 from bench.job import Job, Progress
 from bench.slots import ENDED
 
+LOG_WIDTH = 120
+
 
 class Screen:
     """Shows the runs of all slots; `show` may be called from any thread.
 
-    Off a terminal a run is one line, or one a phase where `phases` asks for that.
+    Off a terminal a run is one line, or one a phase where `phases` asks for that. All lines go to `log` too, if there
+    is one. What cannot be shown, because the terminal is gone or the disk is full, stops nothing.
     """
 
-    def __init__(self, console: Console, *, phases: bool = False) -> None:
+    def __init__(self, console: Console, *, phases: bool = False, log: IO[str] | None = None) -> None:
         self.console, self.phases = console, phases
+        self.log = Console(file=log, width=LOG_WIDTH) if log else None
         self.lines: dict[tuple[str, str, int], _Line] = {}
         self.live: Live | None = None
         if console.is_terminal:
@@ -40,7 +46,28 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.print(Text(text))
+
+    def print(self, what: RenderableType) -> None:
+        """Text or a table that stays."""
+        self._print(self.console, what)
+        self._print(self.log, what)
+
+    def hang_up(self) -> None:
+        """Do without the terminal, which is gone: what is shown goes to the log alone."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+        if self.live:
+            self.live.stop()
+        self.live = None
+
+    @staticmethod
+    def _print(console: Console | None, what: RenderableType) -> None:
+        with contextlib.suppress(OSError):
+            if console:
+                console.print(what, highlight=False, soft_wrap=isinstance(what, Text))
 
     def show(self, job: Job, word: Progress) -> None:
         """Take a run's progress in."""
@@ -52,8 +79,10 @@ class Screen:
             return
         goes_on = before is not None and before.phase == phase
         self.lines[name] = _Line(phase, _detail(word, job), before.since if before and goes_on else clock.monotonic())
-        if self.live is None and (before is None or (self.phases and not goes_on)):
-            self.say(f"  {job.label} · {job.profile.name} · seed {job.seed}" + (f" · {phase}" if self.phases else ""))
+        if before is None or (self.phases and not goes_on):
+            line = f"  {job.label} · {job.profile.name} · seed {job.seed}" + (f" · {phase}" if self.phases else "")
+            self._print(None if self.live else self.console, Text(line))
+            self._print(self.log, Text(line))
 
     def _rows(self) -> Group:
         now = clock.monotonic()

@@ -27,3 +27,8 @@ def through_sleep() -> float:
 def day_of(milliseconds: int) -> str:
     """The day of a moment given since the epoch, YYYY-MM-DD in UTC."""
     return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).date().isoformat()
+
+
+def time_of(milliseconds: int) -> str:
+    """A moment given since the epoch as the time of this place, HH:MM."""
+    return datetime.datetime.fromtimestamp(milliseconds / 1000).strftime("%H:%M")

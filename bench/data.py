@@ -105,7 +105,7 @@ def open_dataset(root: Path) -> Dataset:
     Manifest, tokenizer, and every shard's header, size and ids are checked, and that nothing lies beside the training
     shards. Raises DataError with one line that says what is wrong. `verify` compares the full hashes.
     """
-    dataset = _read_manifest(root)
+    dataset = read_manifest(root)
     for copy in (dataset.tokenizer, dataset.train_dir / TOKENIZER):
         if not copy.is_file() or _sha256(copy) != dataset.tokenizer_sha256:
             raise DataError(f"{copy} is not the tokenizer this data was prepared with: {PREPARE}")
@@ -185,7 +185,8 @@ def _settle(root: Path, new: Path, old: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _read_manifest(root: Path) -> Dataset:
+def read_manifest(root: Path) -> Dataset:
+    """What the manifest of the data in `root` says, and no more of it looked at. Raises DataError."""
     path = root / MANIFEST
     if not path.is_file():
         raise DataError(f"no data prepared in {root}: {PREPARE}")

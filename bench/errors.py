@@ -6,6 +6,7 @@
     ├── UsageError             a command's words are off: an unknown knob, profile, experiment
     ├── DataError              no data prepared, or a shard that is not what it says
     ├── MachineError           something this machine lacks: a library, a tool, a repository
+    │   └── DiskError          a file that cannot be written: no room, read-only, broken
     ├── JournalError           a journal that cannot be trusted as it stands
     ├── LibraryError           a note that does not read, or a paper that could not be fetched
     ├── ModelError             the language model gave nothing that can be used
@@ -36,6 +37,10 @@ class DataError(NightshiftError):
 
 class MachineError(NightshiftError):
     """This machine lacks something; the text names the command that mends it."""
+
+
+class DiskError(MachineError):
+    """A file cannot be written; the text names it and says why."""
 
 
 class JournalError(NightshiftError):

@@ -1,4 +1,4 @@
-"""The one place that writes files which anything later depends on."""
+"""The one place that writes files, by the calls of `os` alone, so that a test can record them or have them fail."""
 
 import contextlib
 import hashlib
@@ -7,10 +7,11 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from bench.errors import ProposalError
+from bench.errors import DiskError, ProposalError
 
 LONGEST_PATH = 200
 
@@ -21,39 +22,105 @@ def user_cache() -> Path:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to `path` and force it to disk before returning."""
+    """Append one line to `path` and force it to disk. Raises DiskError; a part of it may stand there then."""
     if "\n" in line:
         raise ValueError("a line holds no line break")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("ab") as file:
-        file.write(line.encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    make_folders(path.parent)
+    with _told(path):
+        new = not path.exists()
+        with opened(path, os.O_APPEND) as descriptor:
+            write_all(descriptor, line.encode() + b"\n")
+            os.fsync(descriptor)
     if new:
         sync_folder(path.parent)
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put `content` at `path`: a reader sees the old file or the new one, never half of either."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Put `content` at `path`: a reader sees the old file or the new one, never half of either. Raises DiskError."""
+    make_folders(path.parent)
     draft = path.with_name(f".{secrets.token_hex(8)}")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.chmod(mode)
-    draft.replace(path)
+    try:
+        with _told(path):
+            with opened(draft, os.O_EXCL) as descriptor:
+                write_all(descriptor, content)
+                os.fsync(descriptor)
+            draft.chmod(mode)
+            draft.replace(path)
+    except DiskError:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def cut(path: Path, size: int) -> None:
+    """Cut `path` to its first `size` bytes, and force that to disk. Raises DiskError."""
+    with _told(path), opened(path) as descriptor:
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put `content` at `path` for as long as this process lives: nothing is forced to disk. Raises DiskError."""
+    with created(path) as file, _told(path):
+        write_all(file.fileno(), content)
+
+
+@contextlib.contextmanager
+def created(path: Path) -> Iterator[FileIO]:
+    """A new empty file at `path`, for `write_all` or a child to write to; not forced to disk. Raises DiskError."""
+    with _told(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    with FileIO(descriptor, "w") as file:
+        yield file
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of `content`, of which the system may take a part at a time. Raises OSError."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def make_folders(path: Path) -> None:
+    """Make the folder `path`, and those it lies in, with their names on disk. Raises DiskError."""
+    if path.is_dir():
+        return
+    make_folders(path.parent)
+    with _told(path), contextlib.suppress(FileExistsError):
+        path.mkdir()
     sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
-    """Force a folder's own entries to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Force a folder's own entries to disk. Raises DiskError."""
+    with _told(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def opened(path: Path, flags: int = 0) -> Iterator[int]:
+    """A descriptor of `path` to write to, as `os.open` takes `flags`; made if it is not there. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o644)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say of what the system refuses here which file it is about, and what helps."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"{path} cannot be written: {error.strerror}; mend that (`nightshift gc` says what may go) and type the"
+            " same again: nothing is lost that was measured"
+        ) from error
 
 
 def is_plain(name: str) -> bool:
@@ -72,8 +139,9 @@ def lay_out(tree: Mapping[str, bytes], root: Path) -> None:
             raise ProposalError("not_a_trainer_file", f"{name[:LONGEST_PATH]!r} is no plain path below the tree's top")
     for name, content in tree.items():
         target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        with _told(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        write(target, content)
 
 
 def open_plain(path: Path) -> BinaryIO | None:
@@ -118,7 +186,8 @@ def disk_use(roots: Iterable[Path]) -> tuple[int, int]:
 def fresh_folder(path: Path) -> Path:
     """An empty folder at `path`; what stood there before is gone."""
     remove(path)
-    path.mkdir(parents=True)
+    with _told(path):
+        path.mkdir(parents=True)
     return path
 
 

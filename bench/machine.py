@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -78,6 +79,11 @@ def probe() -> Probe:
         lines = done.stderr.strip().splitlines() or ["no output"]
         raise MachineError(f"MLX does not start here ({lines[-1]}): pip install -U 'mlx[cpu]'")
     return Probe.model_validate(json.loads(done.stdout))
+
+
+def installed_mlx() -> str:
+    """The version of MLX that a process started now finds."""
+    return version("mlx")
 
 
 @cache

@@ -98,7 +98,7 @@ def take_in(source: Path, target: Path, job: Job) -> tuple[Path, str]:
                 "artifact_too_large", f"artifact and code take {total:,} bytes; {job.profile.name} allows {cap:,}"
             )
         content = file.read(cap)
-    target.write_bytes(content)
+    files.write(target, content)
     return target, hashlib.sha256(content).hexdigest()
 
 
@@ -127,7 +127,7 @@ def _warm_up(job: Job, data: Dataset, text: Text, folder: Path, stop: Event) -> 
     profile = replace(job.profile, steps=1)
     ids = np.random.default_rng(0).integers(0, data.vocab_size, profile.window * MADE_UP_WINDOWS)
     write_shard(shards / "made_up_train_000000.bin", ids.astype(np.uint16))
-    (shards / data.tokenizer.name).write_bytes(data.tokenizer.read_bytes())
+    files.write(shards / data.tokenizer.name, data.tokenizer.read_bytes())
     with contextlib.suppress(RunFailed):
         spent += _train(replace(job, profile=profile), shards, folder, home, lambda word: None, stop).cpu_s
         take_in(folder / "out" / "artifact.bin", artifact, job)

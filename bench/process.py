@@ -49,7 +49,7 @@ class Process:
         self.started = self.looked = clock.monotonic()
         self.errors, self.view, self.limits = errors, view, limits
         self.sandbox = sandbox.chosen()
-        with errors.open("wb") as stderr:
+        with files.created(errors) as stderr:
             self.child = self.sandbox.start(
                 [*bounded(limits), *command], view, {**environment, MARK: self.mark}, folder, stderr
             )

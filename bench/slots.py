@@ -1,14 +1,16 @@
 """Places where runs happen, a fixed number at a time: `submit(job) → future`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, RLock
 from types import TracebackType
 from typing import Self
 
 from bench import files
 from bench.data import Dataset
+from bench.errors import Interrupted
 from bench.job import Job, Measurement, Progress
 from bench.measure import measure
 
@@ -23,12 +25,21 @@ class Slots:
 
     def __init__(self, count: int, data: Dataset, folder: Path, show: Show) -> None:
         self.data, self.folder, self.show = data, folder, show
-        self.stop = Event()
+        self.stop, self.closed = Event(), Event()
+        self.under_way = 0
+        self.lock = RLock()  # a signal's handler takes it wherever its thread is
         self.pool = ThreadPoolExecutor(count, thread_name_prefix="slot")
 
     def submit(self, job: Job) -> Future[Measurement]:
         """Run `job` as soon as a slot is free; the future raises what `measure` raises."""
         return self.pool.submit(self._run, job)
+
+    def close(self) -> None:
+        """Begin no other run; once those under way have ended, whoever waits for anything is stopped."""
+        with self.lock:
+            self.closed.set()
+            if not self.under_way:
+                self.stop.set()
 
     def folder_of(self, job: Job) -> Path:
         """Where a job's run leaves its progress, its standard error and its artifact: one for each set of knobs."""
@@ -36,10 +47,26 @@ class Slots:
         return self.folder / f"{files.tree_key({**job.tree, **knobs})[:12]}-{job.profile.name}-{job.seed}"
 
     def _run(self, job: Job) -> Measurement:
+        with self._begun():
+            try:
+                return measure(job, self.data, self.folder_of(job), lambda word: self.show(job, word), self.stop)
+            finally:
+                self.show(job, Progress(phase=ENDED))
+
+    @contextmanager
+    def _begun(self) -> Iterator[None]:
+        """Count a run as under way. Raises Interrupted where none is to begin."""
+        with self.lock:
+            if self.closed.is_set():
+                raise Interrupted("stopped before a run began")
+            self.under_way += 1
         try:
-            return measure(job, self.data, self.folder_of(job), lambda word: self.show(job, word), self.stop)
+            yield
         finally:
-            self.show(job, Progress(phase=ENDED))
+            with self.lock:
+                self.under_way -= 1
+                if self.closed.is_set() and not self.under_way:
+                    self.stop.set()
 
     def __enter__(self) -> Self:
         return self

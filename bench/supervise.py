@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from pydantic import ValidationError
 
-from bench import clock
+from bench import clock, files
 from bench.errors import Interrupted, RunFailed
 from bench.job import PHASES, Cost, Progress
 from bench.process import TICK_S, Process, Pulse
@@ -65,7 +65,7 @@ def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress]
     output = process.popen.stdout.fileno()
     os.set_blocking(output, False)
     try:
-        with selectors.DefaultSelector() as selector, log.open("wb") as kept:
+        with selectors.DefaultSelector() as selector, files.created(log) as kept:
             selector.register(output, selectors.EVENT_READ)
             pulse = Pulse()
             while True:
@@ -76,7 +76,7 @@ def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress]
                 ready = selector.select(0 if ended else TICK_S)
                 chunk = os.read(output, 1 << 16) if ready else None
                 if chunk:
-                    kept.write(chunk)
+                    files.write_all(kept.fileno(), chunk)
                     follower.take(chunk)
                 elif ended:
                     break

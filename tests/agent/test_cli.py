@@ -111,11 +111,6 @@ def test_a_name_that_cannot_be_a_branch(repo: Path) -> None:
     assert "cannot name a night" in complaint(repo, "run", "--name", "../etc")
 
 
-def test_a_research_branch_that_is_checked_out_is_not_moved_under_the_person(repo: Path) -> None:
-    git(repo, "switch", "--quiet", "--create", "nightshift/n")
-    assert "checked out" in complaint(repo, "run", "--short", "--name", "n")
-
-
 def test_a_research_branch_without_a_journal_is_not_taken_over(repo: Path) -> None:
     git(repo, "branch", "nightshift/n")
     assert "choose another --name" in complaint(repo, "run", "--short", "--name", "n")

@@ -285,15 +285,15 @@ def test_a_night_that_is_killed_leaves_no_process_and_goes_on(small_data: Datase
 
 
 def test_while_a_night_runs_a_second_one_and_new_data_are_refused(small_data: Dataset, tmp_path: Path) -> None:
-    from agent import opening
     from agent.git import here
+    from agent.lock import alone
 
     repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
-    with opening.alone(here(repo)):
+    with alone(here(repo), "night n"):
         refused = [nightshift(repo, *words, check=False) for words in (("run", "--short"), ("data", "prepare"))]
     for done in refused:
         assert done.returncode != 0
-        assert "running in this repository already" in done.stderr
+        assert "one at a time: night n, process" in done.stderr
 
 
 def test_a_kept_change_can_be_taken_out_again_and_only_once(small_data: Dataset, tmp_path: Path) -> None:

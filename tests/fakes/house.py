@@ -8,13 +8,14 @@ from threading import Event
 
 from agent.attempt import Champion
 from agent.author import Author
+from agent.branch import branch_of
 from agent.claude import Answer, Question
 from agent.desk import Desk
 from agent.git import Repo, here
 from agent.journal import Journal, open_journal
 from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
-from agent.opening import baseline, branch_of, home
+from agent.opening import baseline, home
 from agent.records import Experiment
 from agent.researchers import IDEAS, Queue
 from bench.job import Job
@@ -71,11 +72,10 @@ class House:
         sha = self.repo.commit_of("HEAD")
         author.begin(Champion(sha, self.repo.trainer(sha)), self.journal)
         self.journal.append(baseline("night", self.journal, self.lab, sha, self.repo))
-        branch = branch_of("night")
-        self.repo.move(branch, sha, None)
+        self.repo.move(branch_of("night"), sha, None)
         limits = Limits(hours * HOUR, most)
         self.said.append(
-            run(Night(self.repo, branch, self.journal, self.lab, [author, *more], limits, lambda one: None))
+            run(Night(self.repo, self.journal, self.lab, [author, *more], limits, lambda one: None, self.said.append))
         )
         return self.journal.experiments[1:]
 

@@ -43,6 +43,7 @@ class World:
     def rule(self, monkeypatch: pytest.MonkeyPatch) -> "World":
         """Be the clock that the program reads."""
         monkeypatch.setattr(clock, "monotonic", lambda: self.now)
+        monkeypatch.setattr(clock, "through_sleep", lambda: self.now)
         monkeypatch.setattr(clock, "now_ms", lambda: EPOCH_MS + int(1000 * self.now))
         monkeypatch.setattr(clock, "sleep", self.sleep)
         return self

@@ -1,0 +1,42 @@
+"""How a command that measures is asked to end, and ends cleanly: in its runs, never in the middle of a write.
+
+SIGINT (Ctrl-C) and SIGTERM end the runs under way, which are repeated next time. SIGUSR1, which `nightshift stop`
+sends, lets them finish, and no other begins. SIGHUP, a terminal that was closed, ends nothing: the night goes on.
+"""
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+
+from bench.slots import Slots
+
+NOW, AFTER_THE_RUN = signal.SIGTERM, signal.SIGUSR1
+
+
+@contextlib.contextmanager
+def asked_to_stop(bench: Slots, hang_up: Callable[[], None]) -> Iterator[None]:
+    """Let signals ask `bench` to stop; a second one does what it always did. `hang_up` leaves the terminal."""
+
+    def now(*_: object) -> None:
+        bench.stop.set()
+        restore()
+
+    handlers = {
+        signal.SIGINT: now,
+        NOW: now,
+        AFTER_THE_RUN: lambda *_: bench.close(),
+        signal.SIGHUP: lambda *_: hang_up(),
+    }
+    before = {number: signal.getsignal(number) for number in handlers}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number, handler in handlers.items():
+        if before[number] is not signal.SIG_IGN:  # under nohup a hang-up is ignored, and stays so
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        restore()

@@ -5,12 +5,13 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install data night test long cheats check verdicts bench-trainer compare-reference compare-scoring parity clean
+.PHONY: help install data night test long chaos cheats check verdicts bench-trainer compare-reference compare-scoring parity clean
 
 help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
 	@echo "make test    every test"
 	@echo "make long    the tests that take longest; make test has a slice of each"
+	@echo "make chaos   a short night with something going wrong at each of its points, and real nights killed at random"
 	@echo "make cheats  every cheat and every honest twin on the real bench, then without each defence in turn"
 	@echo "make check   formatting, lint, types and the knowledge base"
 	@echo "make verdicts   the tables of docs/verdicts.md: simulated nights beside other keep rules, and null proposals"
@@ -40,6 +41,11 @@ test: $(READY)
 
 long: $(READY)
 	$(RUN) pytest --numprocesses 2 -m long
+
+chaos: $(READY)
+	$(RUN) python -m tests.chaos.sweep
+	$(RUN) python -m tests.chaos.sweep --without-fsync
+	$(RUN) python -m tests.chaos.kills
 
 cheats: $(READY)
 	$(RUN) pytest --numprocesses 2 -m "cheats or not cheats" tests/cheats

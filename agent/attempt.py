@@ -1,9 +1,11 @@
 """One experiment from proposal to verdict: apply → commit → smoke → breadth → confirm → decide."""
 
+import contextlib
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TypeVar
 
 from agent import cost, lab, promotion, proposal, tree, verdict
 from agent.git import Repo
@@ -16,10 +18,12 @@ from agent.tree import Tree
 from agent.twins import without_stale
 from agent.verdict import Verdict
 from bench import clock, files, gate
-from bench.errors import ProposalError, RunFailed
+from bench.errors import ChampionFails, ProposalError, RunFailed
 from bench.profiles import Profile
 
 TRAILER_ID = "Nightshift-Experiment"
+T = TypeVar("T")
+SPARE_SEEDS = 3
 REPEATS = 10_000
 """Repeats of a run that are measured for an experiment's own sake begin at so many times its number."""
 CANDIDATES = "refs/nightshift/candidates"
@@ -124,7 +128,7 @@ def attempt(this: Attempt, laboratory: Lab, repo: Repo, journal: Journal) -> Exp
     """Try one proposal against the champion and decide. A candidate's own fault is a verdict, never an error."""
     try:
         apply_and_commit(this, repo, journal, laboratory.profile("smoke").size)
-        return this.record(_measure(this, laboratory))
+        return this.record(with_other_seeds(lambda: _measure(this, laboratory)))
     except ProposalError as refusal:
         return this.record(Verdict("checks_failed", refusal.reason, refusal.detail))
     except RunFailed as failure:
@@ -162,6 +166,7 @@ def candidate_tree(tried: Proposal, champion: Tree, size: str, decided: Sequence
 
 def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     """Smoke, breadth and as many confirm pairs as the verdict needs."""
+    this.runs.clear()
     champion = laboratory.champion(this.champion.tree, this.run, f"{this.id} champion {this.champion.sha[:7]}")
     parent = files.tree_key(this.champion.tree)
     candidate = Subject("candidate", this.tree, f"{this.id} {this.proposal.title}", parent=parent)
@@ -211,6 +216,17 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     raise AssertionError("the last look decides")
 
 
+def with_other_seeds(measure: Callable[[], T]) -> T:
+    """What `measure` gives. Where the champion fails under a seed it is done again, and that seed passed over.
+
+    Raises ChampionFails where it fails under SPARE_SEEDS more: then it is not the seed.
+    """
+    for _ in range(SPARE_SEEDS):
+        with contextlib.suppress(ChampionFails):
+            return measure()
+    return measure()
+
+
 def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:
     """The kept experiment with its commit written again, now that before and after are known.
 
@@ -234,15 +250,23 @@ def regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
 
     They are the first that later candidates meet it under, so that its own runs serve again.
     """
-    confirm, champion = laboratory.profile("confirm"), repo.trainer(kept.sha)
+    return with_other_seeds(lambda: _regain(kept, laboratory, repo))
+
+
+def _regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
+    confirm, champion, parent = laboratory.profile("confirm"), repo.trainer(kept.sha), repo.trainer(kept.parent)
     label = f"{kept.id} regained"
     subjects = [
         replace(laboratory.champion(champion, kept.run + 1, label), role="candidate"),
-        laboratory.champion(repo.trainer(kept.parent), kept.run + 1, f"{label} by {kept.parent[:7]}"),
+        laboratory.champion(parent, kept.run + 1, f"{label} by {kept.parent[:7]}"),
     ]
-    runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS))
+    runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS, parent))
     noise = laboratory.experience().noise("confirm", kept.lane)
-    return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=verdict.weigh(confirm.name, lab.pairs(runs), noise))
+    try:
+        evidence = verdict.weigh(confirm.name, lab.pairs(runs), noise)
+    except RunFailed as failure:  # the kept change is the champion now
+        raise ChampionFails(str(failure)) from failure
+    return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=evidence)
 
 
 def message(tried: Proposal, *trailers: str) -> str:

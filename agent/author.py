@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Event, RLock, Thread
 
-from agent import purse
+from agent import proposal, purse
 from agent.attempt import Champion, candidate_tree
+from agent.calls import Drafted
 from agent.desk import Desk, Standing
 from agent.dialogue import Dialogue
 from agent.journal import Journal
@@ -131,6 +132,12 @@ class Author:
         with self.lock:
             self._stand(champion, journal)
             self._begin()
+
+    def take_up(self, journal: Journal) -> None:
+        """Have what was drafted before the night was cut tried first, with nothing asked anew."""
+        for one in journal.untried:
+            champion = Champion(one.champion, self.desk.repo.trainer(one.champion))
+            self.ready.append(Draft(one.draft, champion, proposal=proposal.decode(one.proposal)))
 
     def close(self) -> None:
         """Stop what is under way, and give its calls the time to be settled."""
@@ -257,11 +264,19 @@ class Author:
                 raise ProposalError("already_tried", f"the same code is in {other}, which has its turn soon")
             self.trees[draft.name] = key
             draft.proposal = found
+            self._journal(draft)
             self._leave(draft)
             self.in_smoke.append(draft)
             self._begin()
         label = f"{draft.name} {found.title}"
         self.lab.smoke_ahead(Subject("candidate", changed, label, parent=files.tree_key(champion)), champion)
+
+    def _journal(self, draft: Draft) -> None:
+        assert draft.proposal
+        found = proposal.encode(draft.proposal)
+        self.lab.journal.append(
+            Drafted(timestamp=clock.now_ms(), draft=draft.name, champion=draft.champion.sha, proposal=found)
+        )
 
     def _leave(self, draft: Draft) -> None:
         """Be neither in writing nor in smoke any more."""

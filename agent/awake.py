@@ -21,13 +21,16 @@ def awake() -> Iterator[str | None]:
     if command is None:
         yield None
         return
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C is for the night
-    ) as keeper:
+    nothing = subprocess.DEVNULL
+    try:
+        # A session of its own: a Ctrl-C is for the night.
+        keeper = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, start_new_session=True
+        )
+    except OSError:
+        yield None
+        return
+    with keeper:
         try:
             yield command[0] if _stays(keeper) else None
         finally:

@@ -1,6 +1,6 @@
 """Calls of a language model as the journal tells them: what each took, and which proposal came of it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from agent.line import Record
 
@@ -75,3 +75,15 @@ class Spent(Record):
     stop_reason: str | None = None
     error: str | None = None
     wall_s: float = 0.0
+
+
+class Drafted(Record):
+    """A proposal that was paid for and waits for its turn, so that a night that goes on later finds it."""
+
+    type: Literal["drafted"] = "drafted"
+    timestamp: int
+    draft: str
+    champion: str
+    """Full hash of the commit that it is about."""
+    proposal: dict[str, Any]
+    """As `proposal.encode` writes it."""

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import click
 
-from agent import cli_again, cli_audit, cli_bench, cli_evidence, cli_kb, cli_night, cli_propose, cli_read, cli_running
+from agent import (
+    cli_again,
+    cli_audit,
+    cli_bench,
+    cli_evidence,
+    cli_gc,
+    cli_kb,
+    cli_night,
+    cli_propose,
+    cli_read,
+    cli_running,
+)
 from bench.errors import NightshiftError
 
 
@@ -16,14 +27,25 @@ def cli() -> None:
     """Research a small language model overnight; find in the morning only what held."""
 
 
-for group in (cli_bench, cli_night, cli_running, cli_propose, cli_evidence, cli_audit, cli_again, cli_read, cli_kb):
+for group in (
+    cli_bench,
+    cli_night,
+    cli_running,
+    cli_propose,
+    cli_evidence,
+    cli_audit,
+    cli_again,
+    cli_gc,
+    cli_read,
+    cli_kb,
+):
     for command in group.COMMANDS:
         cli.add_command(command)
 
 
 def main() -> None:
     """Run a command; whatever goes wrong is one line on standard error and a non-zero exit."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         # Under nohup a hang-up is ignored, and stays so.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)

@@ -9,7 +9,6 @@ from rich.console import Console
 from agent import audit as auditing
 from agent import cli_read, opening
 from agent.cli_bench import DATA
-from agent.cli_night import RUNS
 from agent.git import Repo
 from agent.journal import Journal, open_journal
 from agent.lab import Lab
@@ -115,7 +114,7 @@ def measuring(repo: Repo, journal: Journal) -> Iterator[Lab]:
     if not header.comparable(now):
         raise UsageError(f"night {header.name} was measured on other data, or another machine or sandbox, than is here")
     screen = Screen(Console(stderr=True))
-    folder = journal.path.parent / RUNS
+    folder = journal.path.parent / opening.RUNS
     try:
         with screen, Slots(header.slots, data, folder, screen.show) as bench, asked_to_stop(bench, screen.hang_up):
             yield Lab(bench, journal, header)

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -14,7 +15,7 @@ from agent.claude import Claude, reachable
 from agent.cli_bench import DATA
 from agent.desk import Desk
 from agent.experience import before, calibrated, read
-from agent.journal import read_journal
+from agent.journal import Journal, read_journal
 from agent.lab import Lab
 from agent.lock import alone
 from agent.night import Limits, Night, Researcher, run
@@ -29,8 +30,6 @@ from bench.data import Dataset, open_dataset
 from bench.errors import Interrupted, UsageError
 from bench.slots import Slots
 
-RUNS = "runs"
-"""Folder of a night's runs, beside its journal: what they leave serves a person to look at, and nothing else."""
 MOST_SLOTS = 4
 """A look at the evidence needs two seeds of champion and candidate: more slots would stand idle."""
 
@@ -77,7 +76,7 @@ def run_night(
     fingerprint = machine.fingerprint()
     slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
     folder = opening.journal_path(repo, name).parent
-    with alone(repo, f"night {name}"), awake() as keeper, detached.log_of(folder) as log:
+    with alone(repo, f"night {name}"), detached.log_of(folder) as log, awake() as keeper:
         screen = Screen(Console(), log=log)
         journal, header = opening.open_night(
             repo,
@@ -94,7 +93,7 @@ def run_night(
             screen.say(line)
         with (
             screen,
-            Slots(slots, data, folder / RUNS, screen.show) as bench,
+            Slots(slots, data, folder / opening.RUNS, screen.show) as bench,
             asked_to_stop(bench, screen.hang_up),
         ):
             lab = Lab(bench, journal, header, known)
@@ -120,6 +119,7 @@ def run_night(
             try:
                 if author:
                     champion = journal.champion or header.base
+                    author.take_up(journal)
                     author.begin(Champion(champion, repo.trainer(champion)), journal)
                 if not journal.in_segment():
                     first = opening.baseline(name, journal, lab, journal.champion or header.base, repo)
@@ -170,19 +170,29 @@ def profiles_of(repo: git.Repo, name: str, here: machine.Fingerprint, data: Data
 def finish(name: str | None) -> None:
     """Write a night into the committed history, autoresearch.jsonl, and what it showed into the notes it cited."""
     repo, journal = cli_read.latest(name)
-    path = repo.root / history.HISTORY
+    count, written = finished(repo.root, journal)
+    if count:
+        click.echo(f"{count} experiments added to {history.HISTORY}")
+    else:
+        click.echo(f"every experiment of this night is in {history.HISTORY} already")
+    names = " ".join(str(one.relative_to(repo.root)) for one in written)
+    click.echo(f"keep them with: git add {names} && git commit")
+
+
+def finished(root: Path, journal: Journal) -> tuple[int, list[Path]]:
+    """Write a night into the history and the notes of the repository in `root`.
+
+    Returns how many experiments were added, none where they are there already, and the files a person is to commit.
+    """
+    path = root / history.HISTORY
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     there = {one.id for one in library.past_of(path)}
     tried = [one.id for one in journal.experiments if one.source != "baseline"]
-    if tried and there.issuperset(tried):
-        click.echo(f"every experiment of this night is in {history.HISTORY} already")
-    else:
+    count = 0 if tried and there.issuperset(tried) else len(journal.experiments)
+    if count:
         told = [record for record in journal.records if isinstance(record, history.TOLD)]
         files.write_atomic(path, history.append_to_history(before, told).encode())
-        click.echo(f"{len(journal.experiments)} experiments added to {history.HISTORY}")
-    written = [path, *library.write_learnt(repo.root, library.past_of(path))]
-    names = " ".join(str(one.relative_to(repo.root)) for one in written)
-    click.echo(f"keep them with: git add {names} && git commit")
+    return count, [path, *library.write_learnt(root, library.past_of(path))]
 
 
 COMMANDS = (run_night, finish)

@@ -1,6 +1,8 @@
 """Commands about a night that runs: `attach` and `stop`."""
 
+import contextlib
 import os
+import socket
 
 import click
 
@@ -8,6 +10,7 @@ from agent import cli_read, detached, git
 from agent.lock import holder
 from agent.stop import AFTER_THE_RUN, NOW
 from bench import clock
+from bench.errors import UsageError
 
 
 @click.command()
@@ -27,7 +30,10 @@ def stop(now: bool, as_json: bool) -> None:
     repo = git.here()
     found = holder(repo)
     if found is not None:
-        os.kill(found.pid, NOW if now else AFTER_THE_RUN)
+        if found.host != socket.gethostname():
+            raise UsageError(f"{found}: type `nightshift stop` there")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, NOW if now else AFTER_THE_RUN)
         if not as_json:
             click.echo(f"asked to end: {found}")
         while holder(repo) == found:

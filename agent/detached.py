@@ -39,8 +39,8 @@ def begin(repo: Repo, name: str) -> str:
     path = journal_path(repo, name).parent / LOG
     files.make_folders(path.parent)
     words = [word for word in sys.argv[1:] if word != "--detach"]
-    with path.open("a+", encoding="utf-8") as log:
-        log.seek(0, os.SEEK_END)
+    with path.open("ab") as log, path.open(encoding="utf-8", errors="replace") as reader:
+        reader.seek(0, os.SEEK_END)
         child = subprocess.Popen(
             [sys.executable, "-m", "agent.cli", *words, *(() if "--name" in " ".join(words) else ("--name", name))],
             stdin=subprocess.DEVNULL,
@@ -51,9 +51,10 @@ def begin(repo: Repo, name: str) -> str:
         begun, said = f"night {name} ", ""
         while not any(line.startswith(begun) for line in said.splitlines()):
             ended = child.poll() is not None
-            said += log.read()
+            said += reader.read()
             if ended and not any(line.startswith(begun) for line in said.splitlines()):
-                last = (said.strip().splitlines() or ["it said nothing"])[-1]
+                lines = said.strip().splitlines() or ["it said nothing"]
+                last = next((line for line in reversed(lines) if line.startswith("nightshift: ")), lines[-1])
                 raise MachineError(f"the night did not begin: {last.removeprefix('nightshift: ')}")
             clock.sleep(LOOK_S)
     return f"night {name} runs, process {child.pid}: `nightshift attach` shows it, `nightshift stop` ends it"
@@ -67,7 +68,7 @@ def attach(repo: Repo, show: Callable[[str], None]) -> None:
     path = journal_path(repo, found.what.removeprefix("night ")).parent / LOG
     with path.open(encoding="utf-8", errors="replace") as log:
         while True:
-            over = holder(repo) is None
+            over = holder(repo) != found
             show(log.read())
             if over:
                 return

@@ -13,7 +13,7 @@ from threading import Lock
 
 from pydantic import ValidationError
 
-from agent.calls import Reserved, Spent
+from agent.calls import Authored, Drafted, Reserved, Spent
 from agent.records import (
     VERSION,
     AnyRecord,
@@ -39,6 +39,7 @@ KINDS: dict[str, type[Own]] = {
     "transferred": Transferred,
     "reserved": Reserved,
     "spent": Spent,
+    "drafted": Drafted,
     "reverted": Reverted,
     "repaired": Repaired,
 }
@@ -137,6 +138,20 @@ class Journal:
     def measured(self) -> dict[str, Measured]:
         """Every measured run, by its key."""
         return {record.key: record for record in self.records if isinstance(record, Measured)}
+
+    @property
+    def untried(self) -> list[Drafted]:
+        """The drafts of the open segment whose turn has not come."""
+        waiting: dict[str, Drafted] = {}
+        for record in self.records:
+            match record:
+                case Header():
+                    waiting.clear()
+                case Drafted():
+                    waiting[record.draft] = record
+                case Experiment(authored=Authored(draft=draft)):
+                    waiting.pop(draft, None)
+        return list(waiting.values())
 
     @property
     def repairs(self) -> list[str]:

@@ -6,6 +6,7 @@ order, whichever slot finished first.
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -17,7 +18,7 @@ from agent.experience import Experience, before
 from agent.journal import Journal
 from agent.records import Header, Measured, Pair, Run
 from bench import clock, files
-from bench.errors import Interrupted, MachineError, RunFailed
+from bench.errors import ChampionFails, Interrupted, RunFailed
 from bench.job import Job, Measurement
 from bench.profiles import Profile, profile
 
@@ -81,10 +82,21 @@ class Lab:
         repeat = 0 if self.header.fingerprint.repeatable else experiment
         return Subject("champion", tree, label, repeat)
 
-    def seeds(self, champion: Mapping[str, bytes], profile: Profile, count: int) -> list[int]:
-        """The first `count` seeds for candidates against `champion`: a new champion gets new ones."""
-        text = f"{self.header.seed}/{files.tree_key(champion)}/{profile.name}/"
-        return [int.from_bytes(hashlib.sha256(f"{text}{n}".encode()).digest()[:4]) >> 1 for n in range(count)]
+    def seeds(
+        self, champion: Mapping[str, bytes], profile: Profile, count: int, beside: Mapping[str, bytes] | None = None
+    ) -> list[int]:
+        """The first `count` seeds for candidates against `champion`: a new champion gets new ones.
+
+        Those under which it, or the tree `beside` it, is known to fail are passed over.
+        """
+        tree = files.tree_key(champion)
+        both = {tree, files.tree_key(beside or champion)}
+        fails = {
+            one.seed for one in self.known.values() if one.reason and one.profile == profile.name and one.tree in both
+        }
+        text = f"{self.header.seed}/{tree}/{profile.name}/"
+        drawn = (int.from_bytes(hashlib.sha256(f"{text}{n}".encode()).digest()[:4]) >> 1 for n in itertools.count())
+        return list(itertools.islice((seed for seed in drawn if seed not in fails), count))
 
     def run(self, subjects: Sequence[Subject], profile: Profile, seeds: Sequence[int]) -> list[Run]:
         """Every subject under every seed, in seed order; a run that failed says why in its `reason`.
@@ -192,12 +204,12 @@ class Lab:
 
 
 def check(runs: Sequence[Run]) -> None:
-    """Raises RunFailed where a candidate failed, MachineError where the champion did: nothing can be compared then."""
+    """Raises RunFailed where a candidate failed, ChampionFails where the champion did: nothing can be compared then."""
     for run in runs:
         if run.reason is not None:
             where = f"{run.detail} ({run.profile}, seed {run.seed})"
             if run.role == "champion":
-                raise MachineError(f"the champion itself fails here: {run.reason}: {where}")
+                raise ChampionFails(f"the champion itself fails here: {run.reason}: {where}")
             raise RunFailed(run.reason, where, run.log)
 
 

@@ -47,8 +47,9 @@ def alone(repo: Repo, what: str) -> Iterator[None]:
                 )
             clock.sleep(PATIENCE_S / 20)
         me = Holder(pid=os.getpid(), host=socket.gethostname(), since=clock.now_ms(), what=what)
-        os.ftruncate(descriptor, 0)
-        files.write_all(descriptor, me.model_dump_json().encode())
+        with contextlib.suppress(OSError):  # on a full disk others are not told who it is, and `gc` still runs
+            os.ftruncate(descriptor, 0)
+            files.write_all(descriptor, me.model_dump_json().encode())
         yield
 
 
@@ -58,16 +59,16 @@ def holder(repo: Repo) -> Holder | None:
     if not path.exists():
         return None
     with files.opened(path) as descriptor:
-        return None if _take(descriptor) else _read(path)
+        return None if _take(descriptor, fcntl.LOCK_SH) else _read(path)
 
 
 def _path(repo: Repo) -> Path:
     return repo.common / "nightshift" / "lock"
 
 
-def _take(descriptor: int) -> bool:
+def _take(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

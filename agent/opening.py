@@ -12,9 +12,10 @@ from agent.experience import Experience
 from agent.git import Repo
 from agent.journal import Journal, open_journal
 from agent.lab import Lab, check
+from agent.leftovers import end_leftovers
 from agent.plan import SHORT
 from agent.promotion import BREADTH_PAIRS
-from agent.records import Experiment, Header
+from agent.records import Experiment, Header, Repaired
 from agent.tree import syntax_key
 from agent.verdict import LOOKS
 from bench import clock, files, machine, sandbox
@@ -22,6 +23,8 @@ from bench.data import Dataset, read_manifest
 from bench.errors import MachineError, UsageError
 from bench.machine import Fingerprint
 
+RUNS = "runs"
+"""Folder of a night's runs, beside its journal: what they leave serves a person to look at, and nothing else."""
 Say = Callable[[str], None]
 
 
@@ -80,7 +83,9 @@ def open_night(
     `start` is the ref to begin from, or None for HEAD, or to go on. Raises UsageError and JournalError.
     """
     journal = open_journal(journal_path(repo, name))
-    last = journal.header
+    left, last = end_leftovers(journal.path.parent / RUNS), journal.header
+    if left and last:
+        journal.append(Repaired(timestamp=clock.now_ms(), what=f"ended {left} processes that a killed night had left"))
     if last is None:
         if repo.tip(branch_of(name)):
             raise UsageError(f"branch nightshift/{name} exists without a journal; choose another --name")

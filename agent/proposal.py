@@ -1,6 +1,10 @@
 """An idea made concrete: what is to be changed in `trainer/`, and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
 
 from agent import edits, knobs
 from agent.calls import Authored
@@ -15,6 +19,8 @@ SETTINGS = knobs.PATH
 @dataclass(frozen=True)
 class Proposal:
     """A change that can be tried as it stands: a unified diff, exact replacements, knob values, or several of them."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
     title: str
     hypothesis: str
@@ -43,3 +49,16 @@ def apply(proposal: Proposal, tree: Tree, size: str) -> dict[str, bytes]:
     for name, value in proposal.knobs:
         changed[SETTINGS] = knobs.set_knob(changed.get(SETTINGS, b""), name, value, size)
     return changed
+
+
+_ADAPTER = TypeAdapter(Proposal)
+
+
+def encode(proposal: Proposal) -> dict[str, Any]:
+    """What JSON can hold of a proposal that was not refused."""
+    return dict(_ADAPTER.dump_python(proposal, mode="json", exclude={"refused"}))
+
+
+def decode(word: Mapping[str, Any]) -> Proposal:
+    """The proposal that `encode` wrote."""
+    return _ADAPTER.validate_python(word)

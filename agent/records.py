@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.calls import Authored, Reserved, Spent
+from agent.calls import Authored, Drafted, Reserved, Spent
 from agent.line import Record
 from bench.job import Measurement
 from bench.machine import Fingerprint
@@ -252,6 +252,6 @@ class Repaired(Record):
     what: str
 
 
-Own = Header | Measured | Regained | Audited | Transferred | Reserved | Spent | Reverted | Repaired
+Own = Header | Measured | Regained | Audited | Transferred | Reserved | Spent | Drafted | Reverted | Repaired
 """Records with a `type`, and no `run`."""
 AnyRecord = Own | Experiment

@@ -59,13 +59,10 @@ class Screen:
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
         os.close(nowhere)
-        if self.live:
-            self.live.stop()
-        self.live = None
 
     @staticmethod
     def _print(console: Console | None, what: RenderableType) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, SystemExit):  # rich ends the process where a pipe is closed
             if console:
                 console.print(what, highlight=False, soft_wrap=isinstance(what, Text))
 

@@ -42,7 +42,7 @@ class Bubblewrap:
     ) -> Child:
         """Start `command` in namespaces of its own; returns once they are set up."""
         _adopt_orphans()
-        status, status_end = os.pipe()
+        status, status_end = _pipe()
         rules = os.memfd_create("seccomp")
         try:
             given = [*arguments(view, folder), "--json-status-fd", str(status_end)]
@@ -105,6 +105,20 @@ def _adopt_orphans() -> None:
     """
     if ctypes.CDLL(None, use_errno=True).prctl(SUBREAPER, 1, 0, 0, 0):
         raise MachineError(f"this process cannot wait for what it started: {os.strerror(ctypes.get_errno())}")
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe that never breaks: whoever holds the end to write to could read it as well.
+
+    Were this process killed while bwrap starts, bwrap would die of writing there, between the start of the namespace's
+    first process and its leave to go on, for which that one then waits for ever
+    (github.com/containers/bubblewrap/issues/633).
+    """
+    end, half = os.pipe()
+    try:
+        return end, os.open(f"/proc/self/fd/{half}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(half)
 
 
 def _root(pid: int) -> Root | None:

@@ -6,7 +6,8 @@
     ├── UsageError             a command's words are off: an unknown knob, profile, experiment
     ├── DataError              no data prepared, or a shard that is not what it says
     ├── MachineError           something this machine lacks: a library, a tool, a repository
-    │   └── DiskError          a file that cannot be written: no room, read-only, broken
+    │   ├── DiskError          a file that cannot be written: no room, read-only, broken
+    │   └── ChampionFails      the champion fails under a seed: nothing can be compared there
     ├── JournalError           a journal that cannot be trusted as it stands
     ├── LibraryError           a note that does not read, or a paper that could not be fetched
     ├── ModelError             the language model gave nothing that can be used
@@ -41,6 +42,10 @@ class MachineError(NightshiftError):
 
 class DiskError(MachineError):
     """A file cannot be written; the text names it and says why."""
+
+
+class ChampionFails(MachineError):
+    """The champion fails under a seed, which is passed over from then on."""
 
 
 class JournalError(NightshiftError):

@@ -1,6 +1,7 @@
 """The one place that writes files, by the calls of `os` alone, so that a test can record them or have them fail."""
 
 import contextlib
+import glob
 import hashlib
 import os
 import secrets
@@ -11,9 +12,13 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
+
 from bench.errors import DiskError, ProposalError
 
 LONGEST_PATH = 200
+LEAST_ROOM = 64 << 20
+"""Bytes; a disk with less free is called full."""
 
 
 def user_cache() -> Path:
@@ -38,7 +43,9 @@ def append_line(path: Path, line: str) -> None:
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Put `content` at `path`: a reader sees the old file or the new one, never half of either. Raises DiskError."""
     make_folders(path.parent)
-    draft = path.with_name(f".{secrets.token_hex(8)}")
+    for left in _left_behind(path):
+        left.unlink(missing_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with _told(path):
             with opened(draft, os.O_EXCL) as descriptor:
@@ -50,6 +57,14 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _left_behind(path: Path) -> Iterator[Path]:
+    """Drafts of `path` whose processes died before they took its place."""
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.????????"):
+        with contextlib.suppress(ValueError):
+            if not psutil.pid_exists(int(draft.name.split(".")[-2])):
+                yield draft
 
 
 def cut(path: Path, size: int) -> None:
@@ -181,6 +196,16 @@ def disk_use(roots: Iterable[Path]) -> tuple[int, int]:
                 with contextlib.suppress(OSError):
                     size += (Path(folder) / name).lstat().st_blocks * 512
     return size, count
+
+
+def full(folders: Iterable[Path]) -> str:
+    """Which disk under `folders` is full, in words with what to do; nothing where there is room."""
+    for folder in folders:
+        if shutil.disk_usage(folder).free < LEAST_ROOM:
+            return (
+                f"the disk under {folder} is full; make room (`nightshift gc` says what may go) and type the same again"
+            )
+    return ""
 
 
 def fresh_folder(path: Path) -> Path:

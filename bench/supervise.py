@@ -14,7 +14,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from bench import clock, files
-from bench.errors import Interrupted, RunFailed
+from bench.errors import DiskError, Interrupted, RunFailed
 from bench.job import PHASES, Cost, Progress
 from bench.process import TICK_S, Process, Pulse
 from bench.profiles import Limits
@@ -180,6 +180,8 @@ class _Follower:
         where, log = f"in phase {self.phase}{self.process.last_words()}", self.process.last_lines()
         for complaint, reason in COMPLAINTS.items():
             if complaint in where:
+                if reason == "disk_full" and (full := files.full(self.process.view.writable)):
+                    raise DiskError(full)
                 raise RunFailed(reason, f"it met a limit {where}", log)
         if code is not None and code < 0:
             raise RunFailed("signal", f"the trainer died of {signal.Signals(-code).name} {where}", log)

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from agent.attempt import Champion
 from agent.author import Author
+from agent.calls import Authored, Drafted
 from agent.claude import Answer, Question
+from agent.journal import open_journal
+from agent.proposal import Proposal, decode, encode
 from agent.records import Experiment
 from agent.researchers import Search
 from bench.data import Dataset
 from bench.errors import Closed, Outage
 from bench.job import Job
+from tests.agent.builders import BASE, experiment, header, journal
 from tests.fakes.claude import calls, said
 from tests.fakes.house import HOUR, House, build_house, nudge, score, value
 from tests.fakes.world import World
@@ -256,3 +261,29 @@ def test_an_idea_is_not_written_again_by_a_thread_that_ends_as_it_is_decided(
     monkeypatch.setattr(Author, "_look_after_threads", late)
     there.night(there.author(2, most=8), 2, 8)
     assert sum("(idea)" in line for line in there.said) == 1
+
+
+def test_what_was_drafted_and_not_tried_comes_first_when_the_night_goes_on(house: Build) -> None:
+    there = house(nudges)
+    tried = there.night(there.author(0.1), 0.1)
+    opened = open_journal(there.journal.path)
+    waiting = [one.draft for one in opened.untried]
+    assert len(waiting) >= 1
+    assert not {*waiting} & {one.authored.draft for one in tried if one.authored}
+    again = there.author(1)
+    again.take_up(opened)
+    sha = there.repo.commit_of("HEAD")
+    offers = [again.next(Champion(sha, there.repo.trainer(sha)), opened) for _ in waiting]
+    assert [one.authored.draft for one in offers if one and one.authored] == waiting
+
+
+def test_a_draft_that_was_tried_does_not_come_again_but_for_what_was_mended_of_it_since() -> None:
+    tried = experiment(2, "crash", source="claude", authored=Authored(draft="d0001", arm="paper"))
+    one, other = (
+        Drafted(timestamp=1, draft=name, champion=BASE, proposal=encode(Proposal(name, "why", "claude", "training")))
+        for name in ("d0001", "d0002")
+    )
+    assert journal(one, other, tried).untried == [other]
+    assert journal(one, other, tried, one).untried == [other, one]
+    assert journal(one, other, header()).untried == []
+    assert decode(one.proposal) == Proposal("d0001", "why", "claude", "training")

@@ -45,6 +45,7 @@ long: $(READY)
 chaos: $(READY)
 	$(RUN) python -m tests.chaos.sweep
 	$(RUN) python -m tests.chaos.sweep --without-fsync
+	$(RUN) python -m tests.chaos.disturbed
 	$(RUN) python -m tests.chaos.kills
 
 cheats: $(READY)

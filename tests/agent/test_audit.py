@@ -224,6 +224,7 @@ def measured(repo: Path, profile: str) -> int:
     return sum(record.profile == profile for record in journal_of(repo).measured.values())
 
 
+@pytest.mark.long
 def test_a_night_is_audited_once_and_each_keep_is_transferred_once(small_data: Dataset, tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
     run_night(repo, "--max-experiments", "1")

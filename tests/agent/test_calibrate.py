@@ -104,6 +104,7 @@ def headers(repo: Path, name: str) -> list[str]:
     return [one.profiles for one in open_journal(repo / ".git" / "nightshift" / name / "autoresearch.jsonl").headers]
 
 
+@pytest.mark.long
 def test_the_profiles_that_fit_this_machine_are_measured_and_the_next_call_goes_on_with_them(
     small_data: Dataset, tmp_path: Path
 ) -> None:

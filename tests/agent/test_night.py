@@ -261,6 +261,7 @@ def assert_whole(repo: Path) -> None:
     assert git(repo, "rev-parse", "nightshift/n") == journal.champion
 
 
+@pytest.mark.long
 def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Dataset, tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
     running = begin(repo)
@@ -273,6 +274,7 @@ def test_interrupting_loses_nothing_and_running_again_goes_on(small_data: Datase
     assert_whole(repo)
 
 
+@pytest.mark.long
 def test_a_night_that_is_killed_leaves_no_process_and_goes_on(small_data: Dataset, tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "person", small_data.root, IDEAS)
     running = begin(repo)

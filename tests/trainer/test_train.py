@@ -134,6 +134,7 @@ LEVERS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lever", LEVERS, ids=lambda lever: next(iter(lever)))
 def test_each_lever_changes_the_artifact_and_still_learns(
     lever: dict[str, object], shards: Path, tmp_path: Path

@@ -24,6 +24,7 @@ from bench.profiles import Profile
 TRAILER_ID = "Nightshift-Experiment"
 T = TypeVar("T")
 SPARE_SEEDS = 3
+"""Seeds under which the champion may fail, one after the other, before it is taken for broken."""
 REPEATS = 10_000
 """Repeats of a run that are measured for an experiment's own sake begin at so many times its number."""
 CANDIDATES = "refs/nightshift/candidates"
@@ -166,7 +167,8 @@ def candidate_tree(tried: Proposal, champion: Tree, size: str, decided: Sequence
 
 def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     """Smoke, breadth and as many confirm pairs as the verdict needs."""
-    this.runs.clear()
+    this.runs.clear()  # of a try under a seed where the champion failed
+    this.breadth = this.confirm = this.cost_ratio = None
     champion = laboratory.champion(this.champion.tree, this.run, f"{this.id} champion {this.champion.sha[:7]}")
     parent = files.tree_key(this.champion.tree)
     candidate = Subject("candidate", this.tree, f"{this.id} {this.proposal.title}", parent=parent)

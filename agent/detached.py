@@ -42,7 +42,7 @@ def begin(repo: Repo, name: str) -> str:
     with path.open("ab") as log, path.open(encoding="utf-8", errors="replace") as reader:
         reader.seek(0, os.SEEK_END)
         child = subprocess.Popen(
-            [sys.executable, "-m", "agent.cli", *words, *(() if "--name" in " ".join(words) else ("--name", name))],
+            [sys.executable, "-m", "agent.cli", *words, "--name", name],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -7,7 +7,7 @@ but not the names of it (git-config(1), core.fsync): that is done here, before a
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ FOLDER = "trainer"
 
 ABSENT = "0" * 40
 LOCKED_S = 1.0
+"""Far longer than git holds a ref's lock."""
 OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.fsync=all"),
     *("-c", "core.quotePath=false", "-c", "gc.auto=0"),
@@ -87,15 +88,15 @@ class Repo:
     def trainer(self, commit: str) -> dict[str, bytes]:
         """Every file below `trainer/` in `commit`, by path. Raises UsageError for links, submodules or no folder."""
         entries = self._entries(commit)
-        contents = self._blobs([entry.blob for entry in entries.values()])
-        return dict(zip(entries, contents, strict=True))
+        return dict(zip(entries, self._blobs(entries), strict=True))
 
     def write_commit(self, parent: str, trainer: Mapping[str, bytes], message: str) -> str:
         """Store a commit on top of `parent` whose `trainer/` is exactly `trainer`; returns its full hash.
 
         Files keep the mode they had in `parent`. All that it is made of is on disk; no ref points to it yet.
         """
-        before, held = self._entries(parent), self.trainer(parent)
+        before = self._entries(parent)
+        held = dict(zip(before, self._blobs(before), strict=True))
         made: list[str] = []
         rows: dict[str, str] = {}
         for name, content in trainer.items():
@@ -166,7 +167,9 @@ class Repo:
             raise UsageError(f"commit {commit[:7]} has no {FOLDER}/ folder; start from one that has: --from REF")
         return entries
 
-    def _blobs(self, names: Sequence[str]) -> list[bytes]:
+    def _blobs(self, entries: Mapping[str, Entry]) -> list[bytes]:
+        """What the files hold, in their order."""
+        names = [entry.blob for entry in entries.values()]
         said, found = self.git("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()), []
         for name in names:
             head, _, rest = said.partition(b"\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.git import Repo
+from agent.opening import home
 from bench import clock, files
 from bench.errors import UsageError
 
@@ -63,7 +64,7 @@ def holder(repo: Repo) -> Holder | None:
 
 
 def _path(repo: Repo) -> Path:
-    return repo.common / "nightshift" / "lock"
+    return home(repo) / "lock"
 
 
 def _take(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:

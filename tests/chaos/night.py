@@ -99,7 +99,7 @@ def pass_night(root: Path, say: Callable[[str], None], *, finish: bool) -> str:
         journal, header = opening.open_night(
             repo, NAME, start=None, profiles="short-", data=DATA, fingerprint=FINGERPRINT, slots=1, say=say
         )
-        lab = Lab(QuickBench(folder / "runs"), journal, header)
+        lab = Lab(QuickBench(folder / opening.RUNS), journal, header)
         if not journal.in_segment():
             journal.append(opening.baseline(NAME, journal, lab, journal.champion or header.base, repo))
         limits = Limits(clock.through_sleep() + 600, 100)

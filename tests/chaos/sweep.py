@@ -8,7 +8,6 @@ met. Then the night is gone on with, and what must hold is checked.
 import argparse
 import contextlib
 import functools
-import hashlib
 import os
 import pickle
 import shutil
@@ -19,7 +18,6 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,26 +26,15 @@ from bench import sandbox
 from bench.errors import NightshiftError
 from tests.agent.test_night import a_persons_own
 from tests.chaos import night
-from tests.chaos.disk import Fault, Image, Layer, Point, Recorder
-from tests.chaos.intact import Violation, check_ended, demand, facts, quiet
+from tests.chaos.cuts import Case, Cuts, lay_image
+from tests.chaos.disk import Fault, Layer, Point
+from tests.chaos.intact import Violation, check_ended, demand, facts, path_of, quiet
 
 WORKERS = 3
 """Runs wait for one another's ends: two cores have room for a third."""
-JOURNAL = Path(".git/nightshift") / night.NAME / "autoresearch.jsonl"
 WRITTEN = {"autoresearch.jsonl", "kb/chronology.md"}
 """What `finish` writes among the person's files."""
 ENDED, REFUSED, BROKEN = 0, 1, 3
-
-
-class Case(NamedTuple):
-    """What goes wrong, and where."""
-
-    fault: Fault
-    at: int
-    image: Image | None = None
-    """What the power cut left; None where the night itself is run up to there."""
-    acknowledged: tuple[str, ...] = ()
-    """Lines that the night had been told were on disk."""
 
 
 class Result(NamedTuple):
@@ -103,7 +90,7 @@ def run_night(root: Path, layer: Layer | None = None, acknowledged: Path | None 
 
 def after_a_cut(root: Path, acknowledged: Sequence[str]) -> list[str]:
     """What is wrong with what was left, before anything is mended."""
-    journal = root / JOURNAL
+    journal = path_of(root)
     lines = journal.read_text(errors="replace").split("\n")[:-1] if journal.exists() else []
     if lines[: len(acknowledged)] != list(acknowledged):
         return [f"{len(acknowledged)} lines were on disk, and {len(lines)} are left"]
@@ -144,7 +131,7 @@ class Sweep:
         assert code == ENDED, (folder / "said").read_text()
         self.points, behind = pickle.loads((folder / "points").read_bytes())
         assert not behind, f"not written through the layer: {behind}"
-        journal = read_journal(root / JOURNAL)
+        journal = read_journal(path_of(root))
         self.reference = facts(journal)
         verdicts = [(one.description, one.status) for one in journal.experiments]
         assert verdicts == night.VERDICTS, verdicts
@@ -242,36 +229,6 @@ class Sweep:
         return [*self.cuts(), *(Case(fault, at) for fault, numbers in faults for at in numbers)]
 
 
-@dataclass
-class Cuts(Recorder):
-    """Makes a case of what a power cut would leave before every point, where that is new."""
-
-    acknowledged: Path = Path()
-    cases: list[Case] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
-
-    def cut(self) -> None:
-        """Both images of now. Folders of runs tell nothing apart: each run makes its own afresh."""
-        lines = tuple(self.acknowledged.read_text().splitlines()) if self.acknowledged.is_file() else ()
-        for image in (self.lost(), self.torn()):
-            kept = {name: content for name, content in sorted(image.items()) if "/runs/" not in name}
-            key = hashlib.sha256(pickle.dumps((kept, len(lines)))).hexdigest()
-            if key not in self.seen:
-                self.seen.add(key)
-                self.cases.append(Case("kill", len(self.points), image, lines))
-
-
-def lay_image(root: Path, image: Image) -> None:
-    """Put what a power cut left in the place of a repository."""
-    shutil.rmtree(root)
-    for name, content in image.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    for folder in ("objects", "refs/heads", "refs/tags"):  # without which git does not see a repository
-        (root / ".git" / folder).mkdir(parents=True, exist_ok=True)
-
-
 def work_through(sweep: Sweep, cases: Sequence[Case], show: Callable[[int, Result], None]) -> list[Result]:
     """Try all cases, a few at a time, each in a process of its own; those with violations."""
     waiting, running, bad = list(enumerate(cases))[::-1], dict[int, tuple[int, Path]](), []
@@ -322,7 +279,7 @@ def name_of(case: Case, points: Sequence[Point]) -> str:
 
 
 def main() -> None:
-    """Sweep all points, or every so-manieth case."""
+    """Try everything that can go wrong, or one case in so many."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--every", type=int, default=1, help="one case in so many")
     parser.add_argument("--fault", choices=["power", "kill", "short", "ENOSPC", "EIO"])

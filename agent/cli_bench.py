@@ -19,6 +19,7 @@ from bench import files, machine
 from bench.data import open_dataset
 from bench.errors import ProposalError, UsageError
 from bench.job import Job, Measurement
+from bench.measure import PROGRESS
 from bench.profiles import PROFILES, profile
 from bench.slots import Slots
 
@@ -73,7 +74,7 @@ def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, w
     with screen, Slots(1, dataset, folder, screen.show) as slots:
         found = slots.submit(job).result()
     kept = slots.folder_of(job)
-    parts = sizes.parts_of(kept / "progress.jsonl", found.artifact_bytes, tree) if with_sizes else []
+    parts = sizes.parts_of(kept / PROGRESS, found.artifact_bytes, tree) if with_sizes else []
     if as_json:
         told = {"profile": name, "seed": seed, **found.model_dump(), "folder": str(kept)}
         if with_sizes:

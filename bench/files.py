@@ -59,6 +59,17 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
+def publish(path: Path, content: bytes) -> None:
+    """Put `content` at `path`: a reader sees the old file or the new one, and nothing is forced to disk.
+
+    Raises DiskError.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    write(draft, content)
+    with _told(path):
+        draft.replace(path)
+
+
 def _left_behind(path: Path) -> Iterator[Path]:
     """Drafts of `path` whose processes died before they took its place."""
     for draft in path.parent.glob(f".{glob.escape(path.name)}.*.????????"):

@@ -22,6 +22,8 @@ from bench.shards import write_shard
 from bench.supervise import Account, watch
 from bench.tokenizer import ByteCounts
 
+PROGRESS = "progress.jsonl"
+"""What a training said of its steps, in its run's folder."""
 MOST_PAUSES = 5
 MADE_UP_WINDOWS = 1024
 """More than any batch holds."""
@@ -154,7 +156,7 @@ def _check_twins(job: Job, shards: Path, folder: Path, home: Path, stop: Event) 
 
 def _train(job: Job, shards: Path, folder: Path, home: Path, show: Callable[[Progress], None], stop: Event) -> Account:
     process = _start("train", job, shards, folder, home)
-    return watch(process, job.profile.limits, folder / "progress.jsonl", show, stop)
+    return watch(process, job.profile.limits, folder / PROGRESS, show, stop)
 
 
 def _start(launcher: str, job: Job, shards: Path, folder: Path, home: Path) -> Process:

@@ -20,6 +20,11 @@ ENDED = "ended"
 Show = Callable[[Job, Progress], None]
 
 
+def folder_name(tree: str, profile: str, seed: int) -> str:
+    """What the folder of a run is called, by the key of its tree (and knobs, where there are any)."""
+    return f"{tree[:12]}-{profile}-{seed}"
+
+
 class Slots:
     """`count` slots on this machine, one thread each; leaving the context stops what still runs."""
 
@@ -44,7 +49,7 @@ class Slots:
     def folder_of(self, job: Job) -> Path:
         """Where a job's run leaves its progress, its standard error and its artifact: one for each set of knobs."""
         knobs = {name: value.encode() for name, value in job.knobs.items()}
-        return self.folder / f"{files.tree_key({**job.tree, **knobs})[:12]}-{job.profile.name}-{job.seed}"
+        return self.folder / folder_name(files.tree_key({**job.tree, **knobs}), job.profile.name, job.seed)
 
     def _run(self, job: Job) -> Measurement:
         with self._begun():

@@ -11,7 +11,7 @@ from threading import Event
 
 from bench import files
 from bench.job import Cost, Job, Measurement
-from bench.measure import code_bytes, take_in
+from bench.measure import PROGRESS, code_bytes, take_in
 from bench.process import Process
 from bench.sandbox import View
 from bench.supervise import watch
@@ -42,7 +42,7 @@ class QuickBench:
         command = [*PYTHON, str(tree / "trainer" / "train.py")]
         limits = job.profile.limits
         process = Process(command, environment, out, folder / "stderr.txt", View([tree], [out]), limits)
-        account = watch(process, limits, folder / "progress.jsonl", lambda word: None, self.stop)
+        account = watch(process, limits, folder / PROGRESS, lambda word: None, self.stop)
         artifact, digest = take_in(out / "artifact.bin", folder / "artifact.bin", job)
         return Measurement(
             val_bpb=float(artifact.read_text()),

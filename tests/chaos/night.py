@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent import git, opening
 from agent.cli_night import finished
+from agent.history import HISTORY
 from agent.lab import Lab
 from agent.lock import alone
 from agent.night import Limits, Night, run
@@ -52,6 +53,12 @@ BEHAVIOUR = "raise"
 QALITY = 0.5
 ```
 """
+EARLIER = """\
+{"type":"config","name":"earlier","metricName":"val_bpb","metricUnit":"","bestDirection":"lower"}
+{"run":1,"commit":"0000000","metric":2.5,"metrics":{},"status":"keep","description":"baseline","timestamp":1,"segment":0}
+{"run":2,"commit":"0000001","metric":2.4,"metrics":{},"status":"keep","description":"older","timestamp":2,"segment":0}
+"""
+"""The committed history of a night before this one, to which `finish` adds."""
 VERDICTS = [
     ("baseline", "keep"),
     ("Better quality", "keep"),
@@ -71,6 +78,7 @@ def make_repo(folder: Path) -> Path:
         target.write_bytes(path.read_bytes())
     (folder / IDEAS).parent.mkdir()
     (folder / IDEAS).write_text(QUEUE)
+    (folder / HISTORY).write_text(EARLIER)
     (folder / "README.md").write_text("a person's own file\n")
     person(folder, "init", "--quiet", "--initial-branch=main", "--template=")
     person(folder, "add", ".")
@@ -108,3 +116,11 @@ def pass_night(root: Path, say: Callable[[str], None], *, finish: bool) -> str:
     if finish:
         finished(root, journal)
     return ended
+
+
+def lacking(root: Path) -> list[str]:
+    """What the committed history lacks of this night, once it is finished, and of the one before it."""
+    path = root / HISTORY
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    whole = text.startswith(EARLIER) and text.count('"run":') == 2 + len(VERDICTS)
+    return [] if whole else [f"the history lacks something: it has {len(text.splitlines())} lines"]

@@ -21,19 +21,21 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.history import HISTORY
 from agent.journal import Journal, encode, read_journal
+from agent.library import CHRONOLOGY
 from bench import sandbox
 from bench.errors import NightshiftError
 from tests.agent.test_night import a_persons_own
 from tests.chaos import night
 from tests.chaos.cuts import Case, Cuts, lay_image
 from tests.chaos.disk import Fault, Layer, Point
-from tests.chaos.intact import Violation, check_ended, demand, facts, path_of, quiet
+from tests.chaos.intact import Violation, check_ended, facts, path_of, quiet
 
 WORKERS = 3
 """Runs wait for one another's ends: two cores have room for a third."""
-WRITTEN = {"autoresearch.jsonl", "kb/chronology.md"}
-"""What `finish` writes among the person's files."""
+FINISHED = "finished"
+"""Acknowledged after the journal's lines, once `finish` says that the history is written."""
 ENDED, REFUSED, BROKEN = 0, 1, 3
 
 
@@ -86,15 +88,18 @@ def run_night(root: Path, layer: Layer | None = None, acknowledged: Path | None 
         Journal.append = noted  # type: ignore[assignment, method-assign]
     with layer.under() if layer else contextlib.nullcontext():
         night.pass_night(root, say, finish=finish)
+    if acknowledged and finish:
+        file.write(f"{FINISHED}\n".encode())
 
 
 def after_a_cut(root: Path, acknowledged: Sequence[str]) -> list[str]:
     """What is wrong with what was left, before anything is mended."""
     journal = path_of(root)
     lines = journal.read_text(errors="replace").split("\n")[:-1] if journal.exists() else []
-    if lines[: len(acknowledged)] != list(acknowledged):
-        return [f"{len(acknowledged)} lines were on disk, and {len(lines)} are left"]
-    return []
+    told = [line for line in acknowledged if line != FINISHED]
+    if lines[: len(told)] != told:
+        return [f"{len(told)} lines were on disk, and {len(lines)} are left"]
+    return night.lacking(root) if FINISHED in acknowledged else []
 
 
 def left_alive(root: Path) -> list[str]:
@@ -195,12 +200,11 @@ class Sweep:
 
     def _at_the_end(self, root: Path) -> list[str]:
         """What is wrong with a night that has ended, and was finished."""
-        history = root / "autoresearch.jsonl"
-        whole = history.is_file() and history.read_text().count('"run":') == len(night.VERDICTS)
-        for name in WRITTEN:
-            (root / name).unlink(missing_ok=True)
+        if violations := night.lacking(root):
+            return violations
+        (root / HISTORY).write_text(night.EARLIER)
+        (root / CHRONOLOGY).unlink()
         try:
-            demand(whole, "the history lacks something")
             quiet(root)
             check_ended(root, self.reference, self.mine)
         except Violation as violation:

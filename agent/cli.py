@@ -16,6 +16,7 @@ from agent import (
     cli_night,
     cli_propose,
     cli_read,
+    cli_report,
     cli_running,
 )
 from bench.errors import NightshiftError
@@ -37,6 +38,7 @@ for group in (
     cli_again,
     cli_gc,
     cli_read,
+    cli_report,
     cli_kb,
 ):
     for command in group.COMMANDS:

@@ -20,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "network: fetches a package from its public registry")
     config.addinivalue_line("markers", "cheats: one of the many runs of `make cheats`")
     config.addinivalue_line("markers", "long: one of the long ones, of which `make test` has a slice")
+    config.addinivalue_line("markers", "browser: in a real Chromium, with `make browser`")
     try:
         sandbox.chosen()
     except MachineError:

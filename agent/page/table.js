@@ -145,7 +145,8 @@ function open(id) {
   const entry = rows.get(id);
   if (!entry.details) {
     const actions = el("div", { class: "actions" });
-    const cell = el("td", { colspan: span() }, details(entry.one, current, "h3"), actions);
+    const beside = el("button", { type: "button", onclick: () => choose(id, true) }, "Compare with another");
+    const cell = el("td", { colspan: span() }, details(entry.one, current, "h3"), beside, actions);
     entry.details = el("tr", { class: "opened" }, cell);
     entry.row.after(entry.details);
     for (const listener of rowListeners) listener(entry.one, actions);

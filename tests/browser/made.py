@@ -21,7 +21,9 @@ ARMS = ("exploit", "paper", "combine", "remove")
 
 def night(count: int, *more: AnyRecord, seed: int = 1) -> Journal:
     """The journal of a night with so many experiments beside its baseline, on no disk."""
-    return Journal(Path("made") / "autoresearch.jsonl", [header(profiles=""), *_records(random.Random(seed), count), *more])
+    return Journal(
+        Path("made") / "autoresearch.jsonl", [header(profiles=""), *_records(random.Random(seed), count), *more]
+    )
 
 
 def curves(journal: Journal, points: int = 32) -> dict[str, Curve]:
@@ -67,9 +69,7 @@ def _records(dice: random.Random, count: int) -> Iterator[AnyRecord]:
         yield from (_measured(tree, one) for one in made)
         authored = _authored(dice, run)
         if authored:
-            yield Reserved(timestamp=1, call=run, draft=authored.draft, model="a model", usd=0.2)
-            yield Spent(timestamp=1, call=run, draft=authored.draft, model="a model", usage=Usage(output_tokens=900),
-                        usd=authored.usd, at_most=authored.usd, error="overloaded" if run % 11 == 0 else None)  # fmt: skip
+            yield from _call(run, authored)
         one = _experiment(dice, run, champion, status, reason=reason, breadth=breadth, confirm=confirm, tree=tree,
                           metric=confirm.candidate_bpb if confirm else 0.0, runs=made, authored=authored,
                           source="claude" if authored else "queue")  # fmt: skip
@@ -116,7 +116,9 @@ def _experiment(dice: random.Random, run: int, parent: str, status: str, **chang
 
 
 def _patch(dice: random.Random) -> str:
-    lines = [f"     {dice.choice(WORDS.split())} = {dice.choice(WORDS.split())}({dice.random():.4f})" for _ in range(14)]
+    lines = [
+        f"     {dice.choice(WORDS.split())} = {dice.choice(WORDS.split())}({dice.random():.4f})" for _ in range(14)
+    ]
     for at in dice.sample(range(14), 6):
         lines[at] = dice.choice("+-") + lines[at][1:]
     return "--- a/trainer/model.py\n+++ b/trainer/model.py\n@@ -40,14 +40,14 @@\n" + "\n".join(lines) + "\n"
@@ -127,6 +129,13 @@ def _authored(dice: random.Random, run: int) -> Authored | None:
         return None
     usd = dice.uniform(0.01, 0.2)
     return Authored(draft=f"draft-{run:04d}", arm=dice.choice(ARMS), expected="-0.004", model="a model", usd=usd)
+
+
+def _call(run: int, authored: Authored) -> Iterator[AnyRecord]:
+    told = {"timestamp": 1, "call": run, "draft": authored.draft, "model": authored.model}
+    yield Reserved.model_validate(told | {"usd": 0.2})
+    usage, error = Usage(output_tokens=900), None if run % 11 else "overloaded"
+    yield Spent.model_validate(told | {"usage": usage, "usd": authored.usd, "at_most": authored.usd, "error": error})
 
 
 def _evidence(dice: random.Random, profile: str, count: int, effect: float) -> Evidence:

@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install data night test long chaos cheats check verdicts bench-trainer compare-reference compare-scoring parity clean
+.PHONY: help install data night test long chaos cheats browser check verdicts bench-trainer compare-reference compare-scoring parity clean
 
 help:
 	@echo "make night   a first night of about ten minutes on real text, with short profiles"
@@ -13,6 +13,7 @@ help:
 	@echo "make long    the tests that take longest; make test has a slice of each"
 	@echo "make chaos   a short night with something going wrong at each of its points, and real nights killed at random"
 	@echo "make cheats  every cheat and every honest twin on the real bench, then without each defence in turn"
+	@echo "make browser the morning report in a real Chromium; gets one where it can"
 	@echo "make check   formatting, lint, types and the knowledge base"
 	@echo "make verdicts   the tables of docs/verdicts.md: simulated nights beside other keep rules, and null proposals"
 	@echo "make bench-trainer   how fast a training step is, with and without the twins of trainer/fast.py"
@@ -51,6 +52,10 @@ chaos: $(READY)
 cheats: $(READY)
 	$(RUN) pytest --numprocesses 2 -m "cheats or not cheats" tests/cheats
 	$(RUN) python -m scripts.mutate_defences
+
+browser: $(READY)
+	$(RUN) python -m tests.browser.needs
+	$(RUN) pytest --capture=no -m browser tests/browser
 
 check: $(READY)
 	$(RUN) ruff format --check .

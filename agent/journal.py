@@ -94,7 +94,8 @@ class Journal:
 
     def in_segment(self) -> list[Experiment]:
         """The decided experiments of the open segment."""
-        return [experiment for experiment in self.experiments if experiment.segment == self.segment]
+        segment = self.segment
+        return [experiment for experiment in self.experiments if experiment.segment == segment]
 
     @property
     def champion(self) -> str | None:

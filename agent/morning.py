@@ -41,7 +41,7 @@ from agent.note import Note
 from agent.opening import RUNS
 from agent.past import Effect, Past, read_past
 from agent.promotion import Point
-from agent.records import Experiment, Paired, Reverted, Run
+from agent.records import Evidence, Experiment, Paired, Reverted, Run
 from agent.staircase import staircase
 from agent.verdict import ERROR_RATE
 from bench import files
@@ -96,7 +96,8 @@ def tell(
     here, last = header.fingerprint, experiments[-1].timestamp if experiments else header.timestamp
     shown = {name: curve for name, curve in (curves or {}).items() if curve}
     known = {one.sha: one.tree for one in experiments if one.tree} | dict(trees or {})
-    details = [_details(one, journal, past.get(one.id), papers, known, shown) for one in experiments]
+    regained, transferred = journal.regained, journal.transferred
+    details = [_details(one, regained.get(one.id), past.get(one.id), papers, known, shown) for one in experiments]
     named = {run["curve"] for one in details for run in one["runs"]}
     return {
         "night": {
@@ -117,9 +118,7 @@ def tell(
         "summary": report.summary(journal).plain.split("\n"),
         "audit": journal.audited and {**log["audit"], "verdict": audit.verdict(journal.audited.evidence)},
         "transfers": [
-            audit.transferred_as_json(one, journal.transferred[one.id])
-            for one in experiments
-            if one.id in journal.transferred
+            audit.transferred_as_json(one, transferred[one.id]) for one in experiments if one.id in transferred
         ],
         "false_keeps": {
             "at_most": report.false_keeps(tried),
@@ -150,7 +149,8 @@ def tell(
 
 def _headline(journal: Journal, tried: Sequence[Experiment]) -> dict[str, str]:
     """What a person reads first. A night that is not audited is not said to have gained anything."""
-    standing = sum(one.status == "keep" and one.id not in journal.reverted for one in tried)
+    reverted = journal.reverted
+    standing = sum(one.status == "keep" and one.id not in reverted for one in tried)
     keeps = f"{standing} change{'s' * (standing != 1)} kept"
     if journal.audited:
         found = journal.audited
@@ -176,7 +176,7 @@ def _headline(journal: Journal, tried: Sequence[Experiment]) -> dict[str, str]:
 
 def _details(
     one: Experiment,
-    journal: Journal,
+    regained: Evidence | None,
     past: Past | None,
     papers: Mapping[str, Note],
     trees: Mapping[str, str],
@@ -184,7 +184,6 @@ def _details(
 ) -> dict[str, Any]:
     """What an experiment's row leaves out: why, its evidence pair by pair, its runs with their curves, and its cost."""
     whole: dict[str, Any] = views.experiment_as_json(one)
-    regained = journal.regained.get(one.id)
     drafted = one.authored
     return {
         "words": views.verdict_in_words(one),

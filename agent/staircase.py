@@ -46,13 +46,13 @@ def staircase(journal: Journal, past: Mapping[str, Past]) -> list[Flight]:
 
 def _flight(journal: Journal, segment: int, past: Mapping[str, Past]) -> Flight:
     decided = [one for one in journal.experiments if one.segment == segment]
+    regained, taken_out = journal.regained, journal.reverted
     steps, level = list[Step](), 0.0
     for one in decided:
         if one.status == "keep" and one.source != "baseline":
-            effect, reverted = past[one.id].effect, one.id in journal.reverted
+            effect, reverted = past[one.id].effect, one.id in taken_out
             level += effect.mean if effect and not reverted else 0.0
-            fresh = one.id in journal.regained
-            steps.append(Step(one.id, one.run, one.description, effect, fresh, reverted, level))
+            steps.append(Step(one.id, one.run, one.description, effect, one.id in regained, reverted, level))
     return Flight(
         segment=segment,
         profiles=journal.headers[segment].profiles,

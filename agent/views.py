@@ -172,6 +172,7 @@ def visible(text: str) -> str:
 def log_as_json(journal: Journal) -> dict[str, object]:
     """The night under stable keys. Differences in bits per byte, times in seconds; null for what was not measured."""
     header, current = journal.header, journal.in_segment()
+    reverted, regained = journal.reverted, journal.regained
     assert header is not None
     return {
         "night": header.name,
@@ -187,7 +188,7 @@ def log_as_json(journal: Journal) -> dict[str, object]:
                 "id": experiment.id,
                 "segment": experiment.segment,
                 "status": experiment.status,
-                "reverted": experiment.id in journal.reverted,
+                "reverted": experiment.id in reverted,
                 "reason": experiment.reason,
                 "description": experiment.description,
                 "source": experiment.source,
@@ -197,7 +198,7 @@ def log_as_json(journal: Journal) -> dict[str, object]:
                 "val_bpb": experiment.metric or None,
                 "breadth": _evidence_as_json(experiment.breadth),
                 "confirm": _evidence_as_json(experiment.confirm),
-                "regained": _evidence_as_json(journal.regained.get(experiment.id)),
+                "regained": _evidence_as_json(regained.get(experiment.id)),
                 "usd": experiment.authored.usd if experiment.authored else None,
                 "wall_s": experiment.wall_s,
             }

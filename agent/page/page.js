@@ -21,6 +21,9 @@ function render() {
   document.getElementById("night").textContent = `night ${current.night.name}`;
   document.getElementById("made").textContent = `Δ is candidate minus champion under the same seed, in thousandths of a bit per byte of the exported, reloaded model: below zero is better. Journal of night ${current.night.name}, as of ${moment(current.night.last)}.`;
   report.removeAttribute("aria-busy");
+  fit();
+  if (!scrolled && !focused) return;
+  addRows();
   scrollTo({ top: scrolled, behavior: "instant" });
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
@@ -58,6 +61,7 @@ function theme() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);
   addEventListener("beforeprint", () => {
     root.dataset.printing = "";
+    addRows();
     drawAll();
   });
   addEventListener("afterprint", () => {

@@ -215,7 +215,7 @@ function comparison(morning) {
 // Two at a time: a third takes the place of the first.
 function choose(id, wanted) {
   view.chosen = wanted ? [...view.chosen, id].slice(-2) : view.chosen.filter((other) => other !== id);
-  for (const [other, { row }] of rows) row.querySelector(".choose input").checked = view.chosen.includes(other);
+  for (const [other, { row }] of rows) if (row) row.querySelector(".choose input").checked = view.chosen.includes(other);
   document.getElementById("compare").replaceWith(comparison(current));
   showChosen();
 }

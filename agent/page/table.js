@@ -12,13 +12,16 @@ const COLUMNS = [
   { key: "wall_s", name: "wall", value: (one) => one.wall_s, class: "number wide" },
   { key: "usd", name: "dollars", value: (one) => one.usd, class: "number wide" },
 ];
+const FIRST = 60; // rows that are there at once; the others follow, some at a time
+const MORE = 150;
 const rowListeners = [];
-let rows = new Map(); // by id: the experiment, its row and, once it was opened, the row of its details
+let rows = new Map(); // by id: the experiment, what it is found by, how its row is made, and what was made of it
+let waiting = { body: null, entries: [], timer: 0 };
 
 function experimentsTable(morning) {
   const columns = COLUMNS.filter((column) => column.key !== "usd" || morning.experiments.some((one) => one.usd !== null));
   const reach = reachOf(morning.experiments);
-  rows = new Map(morning.experiments.map((one) => [one.id, { one, text: textOf(one), row: rowOf(one, columns, reach) }]));
+  rows = new Map(morning.experiments.map((one) => [one.id, { one, text: textOf(one), make: () => rowOf(one, columns, reach) }]));
   const body = el("tbody", {});
   const heads = columns.map((column) =>
     el("th", { scope: "col", class: column.class, "data-key": column.key },
@@ -29,8 +32,8 @@ function experimentsTable(morning) {
     el("thead", {}, el("tr", {}, heads, el("th", { scope: "col", class: "choose wide" }, "compare"))),
     body);
   const place = el("div", {}, filters(morning, () => arrange(body, heads)), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table of experiments" }, grid));
-  arrange(body, heads);
   for (const id of view.open) if (rows.has(id)) open(id);
+  arrange(body, heads);
   return place;
 }
 
@@ -106,31 +109,38 @@ function matches({ one, text }) {
   return (!view.statuses.size || view.statuses.has(statusOf(one))) && (!view.lane || one.lane === view.lane) && sought.every((word) => text.includes(word));
 }
 
-// Puts the rows in order and hides those that do not match; what was not measured comes last either way.
+function rowFor(entry) {
+  entry.row ??= entry.make();
+  return entry.row;
+}
+
+// Puts the rows that match in order; what was not measured comes last either way.
 function arrange(body, heads) {
   const { value } = COLUMNS.find((column) => column.key === view.sort);
-  const keyed = [...rows.values()].map((entry) => ({ entry, key: value(entry.one) }));
+  const keyed = [...rows.values()].filter(matches).map((entry) => ({ entry, key: value(entry.one) }));
   const sign = view.down ? -1 : 1;
   keyed.sort((a, b) => {
     if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
     return sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0) || a.entry.one.run - b.entry.one.run;
   });
-  let count = 0;
-  const ordered = document.createDocumentFragment();
-  for (const { entry } of keyed) {
-    const shown = matches(entry);
-    count += shown;
-    entry.row.hidden = !shown;
-    if (entry.details) entry.details.hidden = !shown || !view.open.has(entry.one.id);
-    ordered.append(entry.row, ...(entry.details ? [entry.details] : []));
-  }
-  body.replaceChildren(ordered);
+  clearTimeout(waiting.timer);
+  body.replaceChildren();
+  waiting = { body, entries: keyed.map(({ entry }) => entry), timer: 0 };
+  addRows(FIRST);
   for (const head of heads) {
     const direction = view.down ? "descending" : "ascending";
     if (head.dataset.key === view.sort) head.setAttribute("aria-sort", direction);
     else head.removeAttribute("aria-sort");
   }
-  queueMicrotask(() => document.getElementById("shown")?.replaceChildren(`${count} of ${rows.size} shown`));
+  queueMicrotask(() => document.getElementById("shown")?.replaceChildren(`${keyed.length} of ${rows.size} shown`));
+}
+
+// The next rows that wait, and the others soon; or all that are left.
+function addRows(most = Infinity) {
+  const { body, entries } = waiting;
+  for (const entry of entries.splice(0, most)) body.append(rowFor(entry), ...(entry.details ? [entry.details] : []));
+  clearTimeout(waiting.timer);
+  if (entries.length) waiting.timer = setTimeout(addRows, 0, MORE);
 }
 
 function toggle(id) {
@@ -143,27 +153,26 @@ function toggle(id) {
 
 function open(id) {
   const entry = rows.get(id);
+  const row = rowFor(entry);
   if (!entry.details) {
     const actions = el("div", { class: "actions" });
     const beside = el("button", { type: "button", onclick: () => choose(id, true) }, "Compare with another");
-    const cell = el("td", { colspan: span() }, details(entry.one, current, "h3"), beside, actions);
-    entry.details = el("tr", { class: "opened" }, cell);
-    entry.row.after(entry.details);
+    entry.details = el("tr", { class: "opened" }, el("td", {}, details(entry.one, current, "h3"), beside, actions));
+    row.after(entry.details);
     for (const listener of rowListeners) listener(entry.one, actions);
   }
-  entry.details.hidden = entry.row.hidden;
-  entry.row.querySelector(".opener").setAttribute("aria-expanded", "true");
+  entry.details.hidden = false;
+  row.querySelector(".opener").setAttribute("aria-expanded", "true");
+  fit();
 }
 
-// How many columns there are at this width.
-function span() {
-  return [...document.querySelectorAll(".experiments > thead th")].filter((head) => getComputedStyle(head).display !== "none").length;
+// Has details span the columns that there are at this width.
+function fit() {
+  const shown = [...document.querySelectorAll(".experiments > thead th")].filter((head) => getComputedStyle(head).display !== "none");
+  for (const { details: opened } of rows.values()) if (opened) opened.cells[0].colSpan = shown.length || 1;
 }
 
-addEventListener("resize", () => {
-  const columns = span();
-  for (const { details: opened } of rows.values()) if (opened) opened.cells[0].colSpan = columns;
-});
+addEventListener("resize", fit);
 
 function close(id) {
   const entry = rows.get(id);
@@ -175,12 +184,13 @@ function close(id) {
 function reveal(id) {
   const entry = rows.get(id);
   if (!entry) return;
-  if (entry.row.hidden) {
+  if (!matches(entry)) {
     view.statuses.clear();
     view.lane = view.text = "";
     render();
     return reveal(id);
   }
+  addRows();
   if (!view.open.has(id)) toggle(id);
   entry.row.scrollIntoView({ block: "start" });
   entry.row.querySelector(".opener").focus({ preventScroll: true });

@@ -1,37 +1,16 @@
 """A real browser, and the pages that it is shown."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from agent.morning import tell
-from agent.page import render
-from tests.browser import made, needs
-
-
-@dataclass
-class Shown:
-    """A page on screen, with all that it complained of and all that it asked for."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def overflow(self) -> int:
-        """Pixels by which the page is wider than its window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
-
-    def open(self, row: int) -> None:
-        """Open the details of that row of the table."""
-        self.page.locator(".opener").nth(row).click()
-
-    def drawn(self) -> None:
-        """Have every chart drawn, those out of sight too."""
-        self.page.evaluate("for (const place of document.querySelectorAll('.plot')) place.draw()")
+from tests.agent import made
+from tests.browser import needs
+from tests.browser.shown import Shown, written
 
 
 @pytest.fixture(scope="session")
@@ -77,9 +56,3 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a night of a thousand."""
     journal = made.night(1000)
     return written(tmp_path_factory.mktemp("thousand"), tell(journal, made.curves(journal)))
-
-
-def written(folder: Path, morning: dict[str, Any]) -> Path:
-    path = folder / "report.html"
-    path.write_text(render(morning), encoding="utf-8")
-    return path

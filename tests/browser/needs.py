@@ -1,4 +1,4 @@
-"""What the tests of the page need beside Python: a Chromium, and axe-core. `python -m tests.browser.needs` gets both."""
+"""What the tests of the page need beside Python: a Chromium, and axe-core. Run as a program, it gets both."""
 
 import os
 import shutil

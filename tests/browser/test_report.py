@@ -7,10 +7,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from agent.morning import tell
+from agent.records import Experiment
+from tests.agent import made
 from tests.agent.builders import confirmed
 from tests.agent.test_night import nightshift
-from tests.browser import made, needs
-from tests.browser.conftest import Shown, written
+from tests.browser import needs
+from tests.browser.shown import Shown, written
 from tests.chaos.night import make_repo, pass_night
 
 pytestmark = pytest.mark.browser
@@ -18,6 +20,7 @@ Show = Callable[..., Shown]
 WIDTHS = (390, 768, 1440)
 MOST_BYTES = 3_000_000
 MOST_MS = 1000.0
+AFRESH = {"headline": {"state": "nothing_kept", "title": "Afresh", "words": "", "command": ""}, "audit": None}
 HOSTILE = (
     "<script>window.hit = 1</script>",
     "</script><script>window.hit = 2</script>",
@@ -125,7 +128,7 @@ def test_a_thousand_experiments_are_small_and_quick(
         expect(shown.page.locator("th[data-key=effect]")).to_have_attribute("aria-sort", "ascending")
         means = [one.removeprefix("−") for one in shown.page.locator(".mean").all_text_contents()[:3]]
         assert sorted(means, key=float, reverse=True) == means
-        assert len(ids(shown.page)) == 1001
+        expect(shown.page.locator(".experiments > tbody > tr")).to_have_count(1001)
     record_property("report_bytes", size)
     record_property("sorted_after_ms", times)
     print(f"\n1,000 experiments: {size:,} bytes, sorted {min(times):.0f} ms after navigation began (best of {times})")
@@ -186,9 +189,7 @@ def test_a_night_shown_afresh_keeps_what_was_filtered_sorted_opened_and_scrolled
     page.evaluate("scrollTo({ top: 700, behavior: 'instant' })")
     page.evaluate("nightshift.onrow((one, place) => place.append(`of ${one.id}`))")
     expect(page.get_by_text(f"of {shown[1]}", exact=True)).to_be_visible()
-    page.evaluate(
-        "nightshift.show({ ...nightshift.morning, headline: { state: 'nothing_kept', title: 'Afresh', words: '' }, audit: null })"
-    )
+    page.evaluate("afresh => nightshift.show({ ...nightshift.morning, ...afresh })", AFRESH)
     expect(page.get_by_role("heading", level=1)).to_have_text("Afresh")
     assert ids(page) == shown
     expect(page.locator(f"#open-{shown[1]}")).to_have_attribute("aria-expanded", "true")
@@ -225,15 +226,26 @@ def test_it_prints_light_with_what_is_open_and_without_controls(forty: Path, sho
         expect(shown.page.locator(control)).to_be_hidden()
 
 
+def hostile(run: int, words: str) -> Experiment:
+    """An experiment with those words wherever words can stand."""
+    return confirmed(
+        run,
+        "discard",
+        [0.001, 0.002],
+        description=words,
+        patch=f"--- a\n+++ b\n@@ -1 +1 @@\n-{words}\n+{words}\n",
+        asi={"hypothesis": words, "expected_effect": words},
+        lane=words[:40],
+        notes=("javascript:window.hit=5", words),
+        detail=words,
+        reason=words,
+        idea=words,
+        knobs={words: words},
+    )
+
+
 def test_what_a_language_model_wrote_is_text_and_runs_nothing(tmp_path: Path, show: Show) -> None:
-    rows = [
-        confirmed(
-            number, "discard", [0.001, 0.002], description=words, patch=f"--- a\n+++ b\n@@ -1 +1 @@\n-{words}\n+{words}\n",
-            asi={"hypothesis": words, "expected_effect": words}, lane=words[:40], notes=("javascript:window.hit=5", words),
-            detail=words, reason="not_resolved", idea=words, knobs={"A": words},
-        )
-        for number, words in enumerate(HOSTILE, 2)
-    ]  # fmt: skip
+    rows = [hostile(number, words) for number, words in enumerate(HOSTILE, 2)]
     path = written(tmp_path, tell(made.night(3, *rows)))
     for width in WIDTHS:
         shown = show(path, width)
@@ -245,8 +257,8 @@ def test_what_a_language_model_wrote_is_text_and_runs_nothing(tmp_path: Path, sh
         assert shown.page.locator("img, #report script, a[href^=javascript]").count() == 0
         assert shown.overflow() <= 0
         assert (shown.complaints, shown.requests) == ([], [path.as_uri()])
-        for words in HOSTILE[:4]:
-            expect(shown.page.get_by_role("button", name=words, exact=True)).to_be_visible()
+        titles = shown.page.locator(".opener").all_text_contents()
+        assert set(HOSTILE[:4]) | {HOSTILE[5]} <= set(titles)
         assert "\u202e" not in shown.page.locator("main").inner_text()
 
 

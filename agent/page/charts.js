@@ -1,5 +1,6 @@
 // Charts, by uPlot. Each is a figure whose words say the same; they are drawn when seen, and again in other colours.
 
+const PAPER = 560; // pixels that a printed page has for a chart
 const charts = new Set();
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) {
@@ -27,7 +28,8 @@ function figure(caption, height, options, alternative) {
   place.draw = () => {
     place.plot?.destroy();
     const { data, ...made } = options();
-    const width = Math.floor(place.clientWidth) || 600;
+    const most = "printing" in document.documentElement.dataset ? PAPER : Infinity;
+    const width = Math.min(Math.floor(place.clientWidth) || PAPER, most);
     place.plot = new uPlot({ width, height, legend: { show: false }, cursor: { show: false }, ...made }, data, place);
   };
   charts.add(place);

@@ -62,10 +62,12 @@ function theme() {
   addEventListener("beforeprint", () => {
     root.dataset.printing = "";
     addRows();
+    fit();
     drawAll();
   });
   addEventListener("afterprint", () => {
     delete root.dataset.printing;
+    fit();
     drawAgain();
   });
   document.getElementById("print").addEventListener("click", () => print());

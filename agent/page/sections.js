@@ -199,7 +199,7 @@ function comparison(morning) {
   const chosen = view.chosen.map((id) => rows.get(id).one);
   const facts = [
     ["verdict", (one) => `${STATUS[statusOf(one)]} (${words(one.reason)})`],
-    ["Δ ×10⁻³", (one) => (one.effect ? `${thousandths(one.effect.mean)} (${interval(one.effect)}) at ${one.effect.profile}` : "–")],
+    ["Δ ×10⁻³", (one) => (one.effect ? `${thousandths(one.effect.mean)} (${measuredAs(one)})` : "–")],
     ["val_bpb", (one) => one.val_bpb?.toFixed(6) ?? "–"],
     ["cost", cost],
   ];

@@ -61,7 +61,11 @@ function effectOf(one, reach) {
   const bar = el("span", { class: "bar", "aria-hidden": "true" });
   const at = (bits) => `${50 + 50 * Math.max(-1, Math.min(1, bits / reach))}%`;
   for (const end of ["low", "mean", "high"]) bar.style.setProperty(`--${end}`, at(one.effect[end]));
-  return [el("span", { class: "mean" }, thousandths(one.effect.mean)), bar, el("span", { class: "small" }, `${interval(one.effect)}, ${one.effect.profile}${one.regained ? ", fresh" : ""}`)];
+  return [el("span", { class: "mean" }, thousandths(one.effect.mean)), bar, el("span", { class: "small" }, measuredAs(one))];
+}
+
+function measuredAs({ effect, regained }) {
+  return `${interval(effect)}, ${effect.profile}${regained ? ", fresh" : ""}`;
 }
 
 // What the bars reach to, in bits: nine in ten intervals fit.
@@ -166,9 +170,11 @@ function open(id) {
   fit();
 }
 
-// Has details span the columns that there are at this width.
+// Has details span the columns that there are at this width; paper has no wide ones.
 function fit() {
-  const shown = [...document.querySelectorAll(".experiments > thead th")].filter((head) => getComputedStyle(head).display !== "none");
+  const printing = "printing" in document.documentElement.dataset;
+  const there = (head) => (printing ? !head.classList.contains("wide") : getComputedStyle(head).display !== "none");
+  const shown = [...document.querySelectorAll(".experiments > thead th")].filter(there);
   for (const { details: opened } of rows.values()) if (opened) opened.cells[0].colSpan = shown.length || 1;
 }
 

@@ -214,13 +214,18 @@ def test_it_prints_light_with_what_is_open_and_without_controls(forty: Path, sho
     shown = show(forty, color_scheme="dark")
     shown.open(2)
     shown.page.evaluate(
-        "addEventListener('beforeprint', () => { window.paper = getComputedStyle(document.body).backgroundColor; })"
+        """addEventListener('beforeprint', () => {
+            window.paper = getComputedStyle(document.body).backgroundColor;
+            window.columns = document.querySelector('.opened > td').colSpan;
+        })"""
     )
     printed = shown.page.pdf()
     assert printed.startswith(b"%PDF")
     assert len(printed) > 20_000
     assert shown.page.evaluate("window.paper") == "rgb(252, 251, 248)"
+    assert shown.page.evaluate("window.columns") == 4
     shown.page.emulate_media(media="print")
+    expect(shown.page.locator(".experiments > thead th:visible")).to_have_count(4)
     expect(shown.page.locator(".opened")).to_be_visible()
     for control in (".filters", "#theme", ".skip", "#chosen"):
         expect(shown.page.locator(control)).to_be_hidden()

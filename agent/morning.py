@@ -41,7 +41,7 @@ from agent.note import Note
 from agent.opening import RUNS
 from agent.past import Effect, Past, read_past
 from agent.promotion import Point
-from agent.records import Evidence, Experiment, Paired, Reverted, Run
+from agent.records import Evidence, Experiment, Header, Paired, Reverted, Run
 from agent.staircase import staircase
 from agent.verdict import ERROR_RATE
 from bench import files
@@ -67,9 +67,10 @@ def morning(repo: Repo, journal: Journal) -> dict[str, Any]:
     notes, _ = library.read_notes(repo.root)
     runs = journal.path.parent / RUNS
     curves = {one.name: thinned(read_curve(one), MOST_POINTS) for one in runs.glob("*/")}
-    trees = {one.sha: files.tree_key(repo.trainer(one.sha)) for one in journal.records if isinstance(one, Reverted)}
-    found: list[Lead] = []
-    with contextlib.suppress(NightshiftError):  # a commit that is gone, or one without a trainer: nothing to lead from
+    trees, found = dict[str, str](), list[Lead]()
+    with contextlib.suppress(NightshiftError):  # a commit that is gone, or one without a trainer, tells nothing
+        taken_out = [one.sha for one in journal.records if isinstance(one, Reverted)]
+        trees = {sha: files.tree_key(repo.trainer(sha)) for sha in taken_out}
         champion = repo.trainer(journal.champion or "HEAD")
         found = leads.leads(notes, library.experiments(repo), champion, profile("confirm").size)
     return tell(journal, curves, notes, found, trees)
@@ -93,26 +94,13 @@ def tell(
     tried = [one for one in journal.in_segment() if one.source != "baseline"]
     papers = {key: note for note in notes for key in (note.name, note.front.url, note.key) if key}
     log: dict[str, Any] = views.log_as_json(journal)
-    here, last = header.fingerprint, experiments[-1].timestamp if experiments else header.timestamp
     shown = {name: curve for name, curve in (curves or {}).items() if curve}
     known = {one.sha: one.tree for one in experiments if one.tree} | dict(trees or {})
     regained, transferred = journal.regained, journal.transferred
     details = [_details(one, regained.get(one.id), past.get(one.id), papers, known, shown) for one in experiments]
     named = {run["curve"] for one in details for run in one["runs"]}
     return {
-        "night": {
-            "name": header.name,
-            "profiles": header.profiles,
-            "data": header.data,
-            "machine": f"{here.processor}, MLX {here.mlx} on {here.device}, {here.blas}",
-            "sandbox": header.sandbox,
-            "slots": header.slots,
-            "branch": branch_of(header.name).removeprefix("refs/heads/"),
-            "base": header.base,
-            "segment": journal.segment,
-            "began": journal.headers[0].timestamp,
-            "last": last,
-        },
+        "night": _night(journal, header),
         "note": log["note"],
         "headline": _headline(journal, tried),
         "summary": report.summary(journal).plain.split("\n"),
@@ -144,6 +132,23 @@ def tell(
             for one in report.simplifications(tried)
         ],
         "next": [_lead(one) for one in found if one.state in leads.OPEN][:MOST_LEADS],
+    }
+
+
+def _night(journal: Journal, header: Header) -> dict[str, Any]:
+    here, experiments = header.fingerprint, journal.experiments
+    return {
+        "name": header.name,
+        "profiles": header.profiles,
+        "data": header.data,
+        "machine": f"{here.processor}, MLX {here.mlx} on {here.device}, {here.blas}",
+        "sandbox": header.sandbox,
+        "slots": header.slots,
+        "branch": branch_of(header.name).removeprefix("refs/heads/"),
+        "base": header.base,
+        "segment": journal.segment,
+        "began": journal.headers[0].timestamp,
+        "last": experiments[-1].timestamp if experiments else header.timestamp,
     }
 
 

@@ -31,7 +31,8 @@ function experimentsTable(morning) {
     el("caption", { class: "hidden" }, "Every experiment; the button in each row opens its details"),
     el("thead", {}, el("tr", {}, heads, el("th", { scope: "col", class: "choose wide" }, "compare"))),
     body);
-  const place = el("div", {}, filters(morning, () => arrange(body, heads)), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table of experiments" }, grid));
+  const apart = morning.night.segment ? el("p", { class: "quiet" }, "Each segment stands by itself, the last one first: numbers of one compare with no other’s.") : "";
+  const place = el("div", {}, apart, filters(morning, () => arrange(body, heads)), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table of experiments" }, grid));
   for (const id of view.open) if (rows.has(id)) open(id);
   arrange(body, heads);
   return place;
@@ -43,7 +44,7 @@ function rowOf(one, columns, reach) {
     status: () => el("span", { class: `status ${statusOf(one)}${one.reverted ? " reverted" : ""}` }, one.reverted ? "reverted" : STATUS[statusOf(one)]),
     description: () => [
       el("button", { type: "button", class: "opener", id: `open-${one.id}`, "aria-expanded": "false", onclick: () => toggle(one.id) }, one.description),
-      el("span", { class: "small" }, `${one.id}, ${words(one.reason)}`),
+      el("span", { class: "small" }, `${one.id}, ${words(one.reason)}${current.night.segment ? `, segment ${one.segment}` : ""}`),
     ],
     lane: () => one.lane,
     effect: () => effectOf(one, reach),
@@ -118,12 +119,14 @@ function rowFor(entry) {
   return entry.row;
 }
 
-// Puts the rows that match in order; what was not measured comes last either way.
+// Puts the rows that match in order, the last segment first, as numbers of two segments do not compare; what was not
+// measured comes last either way.
 function arrange(body, heads) {
   const { value } = COLUMNS.find((column) => column.key === view.sort);
   const keyed = [...rows.values()].filter(matches).map((entry) => ({ entry, key: value(entry.one) }));
   const sign = view.down ? -1 : 1;
   keyed.sort((a, b) => {
+    if (a.entry.one.segment !== b.entry.one.segment) return b.entry.one.segment - a.entry.one.segment;
     if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
     return sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0) || a.entry.one.run - b.entry.one.run;
   });

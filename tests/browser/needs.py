@@ -37,6 +37,10 @@ def main() -> None:
                 command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
             )
     if not axe().is_file():
+        if shutil.which("npm") is None:
+            sys.exit(
+                "axe-core is fetched with npm, which is missing: type `sudo apt-get install npm`, then the same again"
+            )
         folder = files.fresh_folder(axe().parents[1])
         subprocess.run(
             ["npm", "pack", "--silent", f"axe-core@{AXE}"], cwd=folder, check=True, stdout=subprocess.DEVNULL

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from agent.morning import tell
 from agent.records import Experiment
 from tests.agent import made
-from tests.agent.builders import confirmed
+from tests.agent.builders import NIGHT, baseline, confirmed, header, journal
 from tests.agent.test_night import nightshift
 from tests.browser import needs
 from tests.browser.shown import Shown, written
@@ -229,6 +229,15 @@ def test_it_prints_light_with_what_is_open_and_without_controls(forty: Path, sho
     expect(shown.page.locator(".opened")).to_be_visible()
     for control in (".filters", "#theme", ".skip", "#chosen"):
         expect(shown.page.locator(control)).to_be_hidden()
+
+
+def test_segments_stand_apart_however_the_table_is_sorted(tmp_path: Path, show: Show) -> None:
+    second = header(data="other"), baseline(7, segment=1), confirmed(8, "keep", [0.02, 0.021], segment=1)
+    page = show(written(tmp_path, tell(journal(*NIGHT, *second)))).page
+    for _ in range(2):
+        page.locator("#sort-effect").click()
+        assert ids(page)[:2] == ["night-0008", "night-0007"]
+    expect(page.get_by_role("heading", level=3).first).to_contain_text("Segment 0: its numbers compare with no other")
 
 
 def hostile(run: int, words: str) -> Experiment:

@@ -19,7 +19,7 @@ from bench.slots import Slots
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@cli_read.ID
 @cli_read.NAME
 @cli_read.JSON
 def replay(experiment_id: str, name: str | None, as_json: bool) -> None:
@@ -71,7 +71,7 @@ def _measure_again(repo: git.Repo, experiment: Experiment, before: list[Run], sl
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@cli_read.ID
 @cli_read.NAME
 def revert(experiment_id: str, name: str | None) -> None:
     """Take a kept change back out of the research branch, as a commit of its own on top."""

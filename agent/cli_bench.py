@@ -1,4 +1,4 @@
-"""Commands about the bench: `data prepare`, `bench` and `doctor`."""
+"""Commands about the bench: `data prepare` and `bench`."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from agent import doctor as checks
 from agent import git, sizes
 from agent.knobs import read_knobs
 from agent.lock import alone
@@ -112,22 +111,6 @@ def overrides(settings: tuple[str, ...], tree: dict[str, bytes], size: str) -> d
     return values
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
-def doctor(as_json: bool) -> None:
-    """Say what a night needs, what is there, and the command that mends what is missing."""
-    rows = checks.examine(git.here())
-    if as_json:
-        click.echo(json.dumps([row._asdict() for row in rows], indent=2))
-    else:
-        for row in rows:
-            click.echo(f"{'ok  ' if row.ok else 'FAIL'} {row.what:<10} {row.found}")
-            if row.mend:
-                click.echo(f"     {'':<10} mend it with: {row.mend}")
-    if not all(row.ok for row in rows):
-        raise SystemExit(1)
-
-
 def _print(found: Measurement, job: Job, kept: Path) -> None:
     table = Table(title=f"{job.profile.name}, seed {job.seed}, size {job.profile.size}", title_justify="left", box=None)
     for heading in ("phase", "wall s", "cpu s"):
@@ -146,4 +129,4 @@ def _print(found: Measurement, job: Job, kept: Path) -> None:
     click.echo(f"kept in    {kept}")
 
 
-COMMANDS = (data, bench, doctor)
+COMMANDS = (data, bench)

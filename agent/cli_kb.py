@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from agent import alphaxiv, arxiv, checks, draft, git, leads, library, outcome
+from agent import alphaxiv, arxiv, checks, completion, draft, git, leads, library, outcome
 from agent.arxiv import Identifier
 from agent.claude import Claude, reachable
 from agent.cli_read import JSON, latest, print_json
@@ -155,7 +155,7 @@ def list_notes(as_json: bool) -> None:
 
 
 @kb.command()
-@click.argument("paper")
+@click.argument("paper", shell_complete=completion.notes)
 @JSON
 def show(paper: str, as_json: bool) -> None:
     """Show a note, with what happened here in all nights of this clone."""
@@ -171,7 +171,7 @@ def show(paper: str, as_json: bool) -> None:
 
 
 @kb.command()
-@click.option("--paper", help="One note alone, as an entry of kb/ideas.md.")
+@click.option("--paper", shell_complete=completion.notes, help="One note alone, as an entry of kb/ideas.md.")
 @click.option("-k", "most", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
 @JSON
 def ideas(paper: str | None, most: int, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from agent import cli_read, detached, git, history, library, opening, report, views
+from agent import cli_read, completion, detached, git, history, library, opening, report, views
 from agent.attempt import Champion
 from agent.author import Author
 from agent.awake import awake
@@ -39,7 +39,11 @@ MOST_SLOTS = 4
 @click.option(
     "--max-experiments", default=1000, show_default=True, type=click.IntRange(min=1), help="In all, this night."
 )
-@click.option("--name", help="Name of the night; running it again resumes it. Today's date where none is given.")
+@click.option(
+    "--name",
+    shell_complete=completion.nights,
+    help="Name of the night; running it again resumes it. Today's date where none is given.",
+)
 @click.option(
     "--researcher",
     default="auto",

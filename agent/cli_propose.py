@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from agent import arms, arxiv, edits, git, library, opening, purse
+from agent import arms, arxiv, completion, edits, git, library, opening, purse
 from agent.arms import Task
 from agent.attempt import Champion, candidate_tree
 from agent.claude import Claude
@@ -31,8 +31,10 @@ CONTEXTS = (3, 10, 30, 100, 10_000)
 
 
 @click.command()
-@click.option("--idea", help="An idea of kb/ideas.md that is in words: its heading or slug.")
-@click.option("--paper", metavar="ARXIV", help="A paper that has a note.")
+@click.option(
+    "--idea", shell_complete=completion.ideas, help="An idea of kb/ideas.md that is in words: its heading or slug."
+)
+@click.option("--paper", metavar="ARXIV", shell_complete=completion.notes, help="A paper that has a note.")
 @click.option("--from", "start", default="HEAD", show_default=True, metavar="REF", help="Commit to change.")
 @click.option("--queue", is_flag=True, help="Put it into kb/ideas.md as a diff.")
 @click.option("--max-usd", default=1.0, show_default=True, type=click.FloatRange(min=0))

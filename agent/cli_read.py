@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from agent import git, history, opening, plan, report, views
+from agent import completion, git, history, opening, plan, report, views
 from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ideas
 from agent.journal import Journal, read_journal
 from agent.records import Experiment
@@ -16,7 +16,8 @@ from agent.transcript import DRAFTS, as_text, read_transcript
 from bench import files
 from bench.errors import UsageError
 
-NAME = click.option("--name", help="The night; the latest where none is given.")
+NAME = click.option("--name", shell_complete=completion.nights, help="The night; the latest where none is given.")
+ID = click.argument("experiment_id", metavar="ID", shell_complete=completion.experiments)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -71,7 +72,7 @@ def log(name: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@ID
 @click.option("--transcript", is_flag=True, help="What was said between Nightshift and Claude before it.")
 @NAME
 @JSON
@@ -98,7 +99,7 @@ def _show_transcript(journal: Journal, experiment: Experiment, *, as_json: bool)
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@ID
 @NAME
 @JSON
 def diff(experiment_id: str, name: str | None, as_json: bool) -> None:
@@ -156,7 +157,9 @@ def list_ideas(name: str | None, as_json: bool) -> None:
 )
 @click.option("--lane", default=LANE, show_default=True)
 @click.option("--priority", default=PRIORITY, show_default=True, type=int, help="Lower runs first.")
-@click.option("--after", multiple=True, metavar="IDEA", help="Wait until that idea is decided.")
+@click.option(
+    "--after", multiple=True, metavar="IDEA", shell_complete=completion.ideas, help="Wait until that idea is decided."
+)
 def add(
     title: str,
     text: str,

@@ -3,7 +3,9 @@
 import json
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from shutil import copytree
 
@@ -11,10 +13,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import cli
+from agent.cli import ENTRIES, cli
 from bench.data import Dataset
 from tests.agent.test_night import nightshift
 from tests.fakes import git, make_repo
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -144,17 +148,11 @@ def test_an_idea_is_appended_and_then_listed(repo: Path) -> None:
     assert "Best quality" in complaint(repo, "idea", "add", "Best quality", "--set", "QUALITY=0.95")
 
 
-def test_doctor_fails_and_says_what_to_type_where_there_is_no_data(repo: Path) -> None:
-    assert nightshift(repo, "doctor").stdout.count("ok") >= 6
-    (repo / "data").unlink()
-    done = nightshift(repo, "doctor", check=False)
-    assert done.returncode != 0
-    assert "mend it with: nightshift data prepare" in done.stdout
-
-
 def commands(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
     """Every command of the program, groups and what is below them included."""
-    for name, command in group.commands.items():
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
         yield (*before, name)
         if isinstance(command, click.Group):
             yield from commands(command, *before, name)
@@ -169,6 +167,28 @@ def test_every_command_has_help() -> None:
         usage, _, rest = done.output.partition("\n\n")
         assert usage.startswith("Usage: ")
         assert rest.strip()[0].isupper(), f"{words} does not say what it does"
+
+
+def test_every_command_of_every_file_is_in_the_help_once_and_the_help_fits_80_columns() -> None:
+    files = sorted(path.stem for path in (ROOT / "agent").glob("cli_*.py"))
+    found = [(file, one.name) for file in files for one in import_module(f"agent.{file}").COMMANDS]
+    assert sorted(found) == sorted((entry.file, name) for name, entry in ENTRIES.items())
+    told = CliRunner().invoke(cli, ["--help"], terminal_width=80).output
+    for name, entry in ENTRIES.items():
+        assert [line for line in told.splitlines() if line.startswith(f"  {name} ") and line.endswith(f" {entry.does}")]
+
+
+def test_a_command_that_does_not_exist_names_the_nearest(repo: Path) -> None:
+    assert "Did you mean 'doctor'?" in complaint(repo, "docter")
+    assert "Did you mean 'search'?" in complaint(repo, "kb", "serach")
+    assert "Did you mean '--profile'?" in complaint(repo, "bench", "--profle", "smoke")
+
+
+def test_the_help_imports_no_command(repo: Path) -> None:
+    code = "import sys; from agent.cli import cli; cli(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "agent.cli" in done.stdout
+    assert not {"numpy", "pydantic", "rich", "agent.cli_read"} & set(done.stdout.split("'"))
 
 
 def test_the_installed_command_is_the_same_program(repo: Path) -> None:

@@ -1,6 +1,5 @@
 """Commands about the bench: `data prepare` and `bench`."""
 
-import json
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from agent import git, sizes
+from agent.cli_read import JSON, print_json
 from agent.knobs import read_knobs
 from agent.lock import alone
 from agent.opening import home
@@ -59,7 +59,7 @@ def prepare(source: str) -> None:
 @click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="Override a knob for this run only.")
 @click.option("--commit", metavar="REF", help="Take trainer/ from this commit, not from the working tree.")
 @click.option("--sizes", "with_sizes", is_flag=True, help="Say which tensor and which file of code costs how much.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, with_sizes: bool, as_json: bool) -> None:
     """Train and score one tree under one profile and seed, and say what it cost."""
     repo = git.here()
@@ -76,9 +76,7 @@ def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, w
     parts = sizes.parts_of(kept / PROGRESS, found.artifact_bytes, tree) if with_sizes else []
     if as_json:
         told = {"profile": name, "seed": seed, **found.model_dump(), "folder": str(kept)}
-        if with_sizes:
-            told["sizes"] = [part.model_dump() for part in parts]
-        click.echo(json.dumps(told, indent=2))
+        print_json(told | {"sizes": [part.model_dump() for part in parts] if with_sizes else None})
     else:
         _print(found, job, kept)
         if with_sizes:

@@ -1,5 +1,6 @@
 """Can a night start here, and if not, what mends that? Looks at everything, changes nothing, sends nothing."""
 
+from dataclasses import asdict
 from typing import IO
 
 from rich.console import Console
@@ -53,7 +54,7 @@ def show(rows: list[Row], out: IO[str]) -> None:
 
 def as_json(rows: list[Row]) -> dict[str, object]:
     """The same for programs."""
-    return {"can_start": can_start(rows), "rows": [row._asdict() for row in rows]}
+    return {"can_start": can_start(rows), "rows": [asdict(row) for row in rows]}
 
 
 def _in_ascii(text: Text) -> Text:

@@ -1,12 +1,14 @@
 """One thing that a night needs, as `nightshift doctor` finds it."""
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 State = Literal["ok", "warn", "fail"]
 """As it should be; could be better, and a night can start; no night can start."""
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """What was looked at, and what was found."""
 
     what: str

@@ -212,7 +212,7 @@ def test_a_model_without_a_price_keeps_a_night_from_starting_only_where_there_is
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     assert only("model").state == "fail"
     assert "no price is known for claude-unheard-of" in only("model").found
-    assert "sk-secret" not in "".join("".join(row) for row in doctor_repository.rows(here(), False))
+    assert "sk-secret" not in str(doctor_repository.rows(here(), False))
 
 
 def test_settings_and_experience_that_do_not_read_are_rows_and_no_traceback(repo: Path) -> None:

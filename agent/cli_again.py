@@ -23,7 +23,7 @@ from bench.slots import Slots
 @cli_read.NAME
 @cli_read.JSON
 def replay(experiment_id: str, name: str | None, as_json: bool) -> None:
-    """Run an experiment's commit again, seed by seed, and say whether the numbers came back."""
+    """Run an experiment's commit again, seed by seed, and say whether the numbers came back. ID: see `show`."""
     repo, journal = cli_read.latest(name)
     experiment = cli_read.find(journal, experiment_id)
     header = journal.headers[experiment.segment]
@@ -74,7 +74,7 @@ def _measure_again(repo: git.Repo, experiment: Experiment, before: list[Run], sl
 @cli_read.ID
 @cli_read.NAME
 def revert(experiment_id: str, name: str | None) -> None:
-    """Take a kept change back out of the research branch, as a commit of its own on top."""
+    """Take a kept change back out of the research branch, as a commit of its own on top. ID: see `show`."""
     repo, path = cli_read.latest_path(name)
     with alone(repo, "revert"):
         journal = open_journal(path)

@@ -28,7 +28,7 @@ from bench.slots import Slots
 @click.option("--seeds", default=6, show_default=True, type=click.IntRange(min=2), help="Pairs to measure.")
 @cli_read.JSON
 def audit(name: str | None, seeds: int, as_json: bool) -> None:
-    """Measure a night's whole gain, first champion against last, on fresh seeds and the sealed split.
+    """Measure a night's whole gain, first champion against last, on fresh seeds and text that no night reads.
 
     It is done once for a pair of champions: asked again, this prints what was found. Ctrl-C ends it cleanly, and the
     same command goes on from there.

@@ -32,7 +32,7 @@ def data() -> None:
     """Prepare the text that models are trained and scored on."""
 
 
-@data.command()
+@data.command(short_help="Fetch or read text, and write it as token shards to data/.")
 @click.option("--source", default="embedded", show_default=True, help="embedded, fineweb, or a folder of text files.")
 def prepare(source: str) -> None:
     """Fetch text, train a tokenizer, and write Parameter Golf shards in three disjoint splits to data/."""
@@ -54,14 +54,25 @@ def prepare(source: str) -> None:
 
 
 @click.command()
-@click.option("--profile", "name", default="smoke", show_default=True, type=click.Choice(OPEN))
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option(
+    "--profile",
+    "name",
+    default="smoke",
+    show_default=True,
+    type=click.Choice(OPEN),
+    metavar="NAME",
+    help="How long a run is: smoke (does it run at all?), breadth (a first look), confirm (what counts), or transfer"
+    " (one size up); short-… of each for a demonstration, x4-… four times as long.",
+)
+@click.option(
+    "--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="What all randomness derives from."
+)
 @click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="Override a knob for this run only.")
 @click.option("--commit", metavar="REF", help="Take trainer/ from this commit, not from the working tree.")
 @click.option("--sizes", "with_sizes", is_flag=True, help="Say which tensor and which file of code costs how much.")
 @JSON
 def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, with_sizes: bool, as_json: bool) -> None:
-    """Train and score one tree under one profile and seed, and say what it cost."""
+    """Train and score trainer/ as it lies here, under one profile and seed, and say what it cost."""
     repo = git.here()
     dataset = open_dataset(repo.root / DATA)
     tree = repo.trainer(repo.commit_of(commit)) if commit else working_tree(repo.root)

@@ -28,7 +28,9 @@ SEED = 1
 
 
 @click.command()
-@click.option("--seeds", default=64, show_default=True, type=click.IntRange(min=2), help="Of the shipped trainer.")
+@click.option(
+    "--seeds", default=64, show_default=True, type=click.IntRange(min=2), help="How many to run the trainer under."
+)
 @click.option(
     "--target-seconds",
     default=60.0,
@@ -112,7 +114,10 @@ def told(learnt: Experience) -> list[str]:
 @cli_read.NAME
 @cli_read.JSON
 def examine_proxy(name: str | None, as_json: bool) -> None:
-    """Say how well breadth foretells confirm here, and what another breadth would have cost and missed."""
+    """Say how well breadth foretells confirm here, and what another breadth would have cost and missed.
+
+    Breadth is the short look that most ideas are dropped at, confirm the long one that alone can keep them.
+    """
     found = proxy.examine(_known(name))
     if as_json:
         cli_read.print_json(proxy.as_json(found))

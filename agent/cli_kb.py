@@ -31,7 +31,7 @@ def kb() -> None:
     """The knowledge base: notes of papers, lessons, and what was learnt from experiments."""
 
 
-@kb.command()
+@kb.command(short_help="Fetch papers, and write a note of each.")
 @click.argument("papers", nargs=-1, metavar="[PAPER]...")
 @click.option("--search", "words", metavar="WORDS", help="Look in arXiv, and choose what to add.")
 def add(papers: tuple[str, ...], words: str | None) -> None:
@@ -111,7 +111,7 @@ def _material(repo: git.Repo, paper: alphaxiv.Paper) -> str:
     return f"<trainer>\n{trainer}\n</trainer>\n\n<paper title={paper.title!r}>\n{text}\n</paper>"
 
 
-@kb.command()
+@kb.command(short_help="Find notes, lessons and experiments by a question.")
 @click.argument("question", nargs=-1, required=True)
 @click.option("-k", "most", default=5, show_default=True, type=click.IntRange(1, 100), help="How many.")
 @JSON
@@ -128,7 +128,7 @@ def search(question: tuple[str, ...], most: int, as_json: bool) -> None:
         click.echo("nothing has any of these words", err=True)
 
 
-@kb.command("list")
+@kb.command("list", short_help="List the notes, with how often each was tried.")
 @JSON
 def list_notes(as_json: bool) -> None:
     """List the notes, with how many experiments cited each."""
@@ -154,7 +154,7 @@ def list_notes(as_json: bool) -> None:
         click.echo(f"{library.PAPERS}/{problem}", err=True)
 
 
-@kb.command()
+@kb.command(short_help="Show a note, with what happened here.")
 @click.argument("paper", shell_complete=completion.notes)
 @JSON
 def show(paper: str, as_json: bool) -> None:
@@ -170,7 +170,7 @@ def show(paper: str, as_json: bool) -> None:
         click.echo(outcome.with_happened(text, section), nl=False)
 
 
-@kb.command()
+@kb.command(short_help="Rank the notes by what trying them promises.")
 @click.option("--paper", shell_complete=completion.notes, help="One note alone, as an entry of kb/ideas.md.")
 @click.option("-k", "most", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
 @JSON
@@ -236,7 +236,7 @@ def _entry(note: Note) -> str:
     )
 
 
-@kb.command()
+@kb.command(short_help="Look for dead links and what else is wrong in the library.")
 @JSON
 def check(as_json: bool) -> None:
     """Look for dead links, notes given twice, notes that say nothing to change, and experiments that do not exist."""

@@ -35,7 +35,13 @@ MOST_SLOTS = 4
 
 
 @click.command("run")
-@click.option("--hours", default=8.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
+@click.option(
+    "--hours",
+    default=8.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="No experiment begins after that.",
+)
 @click.option(
     "--max-experiments", default=1000, show_default=True, type=click.IntRange(min=1), help="In all, this night."
 )
@@ -69,7 +75,11 @@ def run_night(
     short: bool,
     detach: bool,
 ) -> None:
-    """Research until a limit is reached; Ctrl-C ends it cleanly, and the same command goes on from there."""
+    """Research until a limit is reached; Ctrl-C ends it cleanly, and the same command goes on from there.
+
+    Each idea becomes a commit, is measured beside the best so far, the champion, and is kept or discarded. What was
+    kept is on the branch nightshift/NAME; your own branch and files stay as they are.
+    """
     repo = git.here()
     name = name or datetime.date.today().isoformat()
     if detach:

@@ -37,7 +37,7 @@ CONTEXTS = (3, 10, 30, 100, 10_000)
 @click.option("--paper", metavar="ARXIV", shell_complete=completion.notes, help="A paper that has a note.")
 @click.option("--from", "start", default="HEAD", show_default=True, metavar="REF", help="Commit to change.")
 @click.option("--queue", is_flag=True, help="Put it into kb/ideas.md as a diff.")
-@click.option("--max-usd", default=1.0, show_default=True, type=click.FloatRange(min=0))
+@click.option("--max-usd", default=1.0, show_default=True, type=click.FloatRange(min=0), help="What it may cost.")
 @JSON
 def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_usd: float, as_json: bool) -> None:
     """Have Claude write one proposal, check that it applies, and show it. Nothing is run, and no night knows of it."""

@@ -77,7 +77,7 @@ def log(name: str | None, as_json: bool) -> None:
 @NAME
 @JSON
 def show(experiment_id: str, transcript: bool, name: str | None, as_json: bool) -> None:
-    """Show everything about one experiment."""
+    """Show everything about one experiment: ID is as in `nightshift log`, or its number, or its commit."""
     _, journal = latest(name)
     experiment = find(journal, experiment_id)
     if transcript:
@@ -103,7 +103,7 @@ def _show_transcript(journal: Journal, experiment: Experiment, *, as_json: bool)
 @NAME
 @JSON
 def diff(experiment_id: str, name: str | None, as_json: bool) -> None:
-    """Print an experiment's change to trainer/ as a unified diff."""
+    """Print an experiment's change to trainer/ as a unified diff: ID is as in `nightshift log`, or its number."""
     _, journal = latest(name)
     experiment = find(journal, experiment_id)
     if not experiment.patch:
@@ -116,10 +116,10 @@ def diff(experiment_id: str, name: str | None, as_json: bool) -> None:
 
 @click.group()
 def idea() -> None:
-    """The queue of ideas in kb/ideas.md."""
+    """The queue of ideas, kb/ideas.md, which is yours to edit."""
 
 
-@idea.command("list")
+@idea.command("list", short_help="List the ideas, with where each stands.")
 @NAME
 @JSON
 def list_ideas(name: str | None, as_json: bool) -> None:
@@ -155,7 +155,7 @@ def list_ideas(name: str | None, as_json: bool) -> None:
 @click.option(
     "--diff", "diff_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A unified diff."
 )
-@click.option("--lane", default=LANE, show_default=True)
+@click.option("--lane", default=LANE, show_default=True, help="The family it belongs to, such as optimizer.")
 @click.option("--priority", default=PRIORITY, show_default=True, type=int, help="Lower runs first.")
 @click.option(
     "--after", multiple=True, metavar="IDEA", shell_complete=completion.ideas, help="Wait until that idea is decided."
@@ -181,7 +181,7 @@ def add(
 
 
 @click.command("plan")
-@click.option("--hours", required=True, type=click.FloatRange(min=0, min_open=True))
+@click.option("--hours", required=True, type=click.FloatRange(min=0, min_open=True), help="Of the night to come.")
 @NAME
 @JSON
 def plan_night(hours: float, name: str | None, as_json: bool) -> None:

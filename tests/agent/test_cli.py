@@ -162,11 +162,12 @@ def test_every_command_has_help() -> None:
     found = list(commands(cli))
     assert {("run",), ("propose",), ("kb", "search"), ("idea", "add"), ("data", "prepare")} <= set(found)
     for words in found:
-        done = CliRunner().invoke(cli, [*words, "--help"])
+        done = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80)
         assert done.exit_code == 0
         usage, _, rest = done.output.partition("\n\n")
         assert usage.startswith("Usage: ")
         assert rest.strip()[0].isupper(), f"{words} does not say what it does"
+        assert "...\n" not in rest, f"{words}: a line of its list is cut off"
 
 
 def test_every_command_of_every_file_is_in_the_help_once_and_the_help_fits_80_columns() -> None:

@@ -1,4 +1,4 @@
-"""What a shell offers for an argument: names of nights, experiments, ideas and notes. Slow or broken, it offers none.
+"""What a shell offers for an argument: names of nights, experiments, ideas and notes; where one cannot be read, none.
 
 A journal is read line by line without being checked: a person waits for every key.
 """

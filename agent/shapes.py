@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from agent import proxy, shapes_library, shapes_night
+from agent import proxy, shapes_library, shapes_night, shapes_report
 from agent.row import Row
 from agent.shape import Shape
 from agent.sizes import Part
@@ -87,6 +87,7 @@ SHAPES: dict[str, type[Any]] = {
     "propose": shapes_library.Propose,
     "proxy": Proxy,
     "replay": shapes_night.Replay,
+    "report": shapes_report.Report,
     "show": shapes_night.Show,
     "show --transcript": shapes_night.Transcript,
     "stop": shapes_night.Stop,

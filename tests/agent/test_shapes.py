@@ -116,6 +116,7 @@ TYPED = {
     "propose": ["propose --idea in-words"],
     "proxy": ["proxy"],
     "replay": ["replay 2"],
+    "report": ["report"],
     "show": [f"show {number}" for number in range(1, 7)],
     "show --transcript": ["show 6 --transcript"],
     "stop": ["stop"],

@@ -17,14 +17,17 @@ from agent.desk import Desk
 from agent.experience import before, calibrated, read
 from agent.journal import Journal, read_journal
 from agent.lab import Lab
+from agent.live import View
 from agent.lock import alone
 from agent.night import Limits, Night, Researcher, run
+from agent.now import NOW, Board
 from agent.purse import Purse
 from agent.researchers import IDEAS, Queue, Search
 from agent.screen import Screen, verdict_line
 from agent.settings import read_settings
 from agent.stop import asked_to_stop
 from agent.transcript import DRAFTS
+from agent.watch import Watch
 from bench import clock, files, machine
 from bench.data import Dataset, open_dataset
 from bench.errors import Interrupted, UsageError
@@ -89,9 +92,14 @@ def run_night(
     settings = read_settings(repo.root) if asks_claude(researcher) else None
     fingerprint = machine.fingerprint()
     slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
-    folder = opening.journal_path(repo, name).parent
+    path = opening.journal_path(repo, name)
+    folder = path.parent
     with alone(repo, f"night {name}"), detached.log_of(folder) as log, awake() as keeper:
-        screen = Screen(Console(), log=log)
+        until = clock.now_ms() + round(hours * 3_600_000)
+        board = Board(folder / NOW, until, max_experiments, max_usd if settings else 0.0)
+        board.tell()
+        watch = Watch(repo, path)
+        screen = Screen(Console(), board, lambda: View(watch.look()), log=log)
         journal, header = opening.open_night(
             repo,
             name,
@@ -114,8 +122,7 @@ def run_night(
             limits = Limits(
                 clock.through_sleep() + hours * 3600, max_experiments, lambda: opening.changed(data, header)
             )
-            queue = Queue(repo.root / IDEAS, screen.say)
-            search = Search(lab.profile("smoke").size, header.seed)
+            queue, search = Queue(repo.root / IDEAS, screen.say), Search(lab.profile("smoke").size, header.seed)
             author: Author | None = None
             if settings:
                 purse = Purse(settings.model, settings.price, max_usd, journal.records, journal.append)
@@ -124,41 +131,36 @@ def run_night(
                 desk = Desk(repo, folder / DRAFTS, search.size, header.seed, model, settings.model)
                 filler = search if researcher == "auto" else None
                 author = Author(desk, lab, limits.until, max_experiments, screen.say, bench.stop, queue, filler)
-            researchers: dict[str, list[Researcher]] = {
-                "auto": [author] if author else [queue, search],
-                "queue": [queue],
-                "search": [search],
-                "claude": [author] if author else [],
-            }
-            try:
-                if author:
-                    champion = journal.champion or header.base
-                    author.take_up(journal)
-                    author.begin(Champion(champion, repo.trainer(champion)), journal)
-                if not journal.in_segment():
-                    first = opening.baseline(name, journal, lab, journal.champion or header.base, repo)
-                    journal.append(first)
-                    screen.say(verdict_line(first))
-                night = Night(
-                    repo,
-                    journal,
-                    lab,
-                    researchers[researcher],
-                    limits,
-                    tell=lambda experiment: screen.say(verdict_line(experiment)),
-                    say=screen.say,
-                )
-                ended = run(night)
-            except (KeyboardInterrupt, Interrupted):
-                again = f"nightshift run --name {name}{' --short' if short else ''}"
-                ended = f"stopped; all that was measured is journalled, and `{again}` goes on"
-            finally:
-                if author:
-                    author.close()
+            without: dict[str, list[Researcher]] = {"queue": [queue], "search": [search]}
+            team = [author] if author else without.get(researcher, [queue, search])
+            night = Night(
+                repo, journal, lab, team, limits, lambda decided: screen.say(verdict_line(decided)), screen.say
+            )
+            ended = research(night, author, again=f"nightshift run --name {name}{' --short' if short else ''}")
         screen.say("")
         screen.print(views.night_table(header, journal.in_segment(), journal.reverted))
         screen.print(report.summary(journal))
         screen.say(f"the night ended: {ended}")
+
+
+def research(night: Night, author: Author | None, again: str) -> str:
+    """Measure the baseline where the segment has none yet, and work on from there; returns why that ended."""
+    journal, header = night.journal, night.lab.header
+    champion = journal.champion or header.base
+    try:
+        if author:
+            author.take_up(journal)
+            author.begin(Champion(champion, night.repo.trainer(champion)), journal)
+        if not journal.in_segment():
+            first = opening.baseline(header.name, journal, night.lab, champion, night.repo)
+            journal.append(first)
+            night.tell(first)
+        return run(night)
+    except (KeyboardInterrupt, Interrupted):
+        return f"stopped; all that was measured is journalled, and `{again}` goes on"
+    finally:
+        if author:
+            author.close()
 
 
 def asks_claude(researcher: str) -> bool:

@@ -7,6 +7,7 @@ because a journal with a hole in it is no journal.
 
 import gc
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -176,14 +177,21 @@ class Journal:
 def read_journal(path: Path) -> Journal:
     """The whole lines of the journal at `path` (none where there is no file), which is not changed.
 
+    Raises JournalError, naming the line.
+    """
+    records = records_of(_content(path).split(b"\n")[:-1], path)
+    return Journal(path, records, found=len(records))
+
+
+def records_of(lines: Sequence[bytes], path: Path, before: int = 0) -> list[AnyRecord]:
+    """The records in whole lines of the journal at `path`, of which so many came before.
+
     Kinds of records that this version does not know are passed over. Raises JournalError, naming the line.
     """
-    lines = _content(path).split(b"\n")[:-1]
     collecting = gc.isenabled()
     gc.disable()  # of a hundred thousand records none is garbage, and looking for it takes as long as reading them
     try:
-        records = [found for number, line in enumerate(lines, 1) if (found := _record(line, path, number))]
-        return Journal(path, records, found=len(records))
+        return [found for number, line in enumerate(lines, before + 1) if (found := _record(line, path, number))]
     finally:
         if collecting:
             gc.enable()

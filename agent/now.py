@@ -56,18 +56,21 @@ class Now(Record):
 
 @dataclass
 class Board:
-    """The runs under way, from what the bench shows of them; `show` may be called from any thread."""
+    """The runs under way, from what the bench shows of them; `show` may be called from any thread.
 
-    path: Path
-    until: int
-    max_experiments: int
-    max_usd: float
+    What a night does is told in the file at `path`. Where there is none, as no night is measured for, nothing is.
+    """
+
+    path: Path | None = None
+    until: int = 0
+    max_experiments: int = 0
+    max_usd: float = 0.0
     runs: dict[tuple[str, str, int], Running] = field(default_factory=dict)
     written: float = -EVERY_S
     lock: Lock = field(default_factory=Lock, repr=False)
 
-    def show(self, job: Job, word: Progress) -> None:
-        """Take a run's progress in, and tell it."""
+    def show(self, job: Job, word: Progress) -> Running | None:
+        """Take a run's progress in, and tell it. Returns the run as it stood before; None where it begins."""
         name = (job.label, job.profile.name, job.seed)
         with self.lock:
             before = self.runs.get(name)
@@ -77,9 +80,12 @@ class Board:
                 self.runs[name] = _running(job, word, before)
             if before is None or before.phase != word.phase or clock.monotonic() >= self.written + EVERY_S:
                 self.tell()
+            return before
 
     def tell(self) -> None:
         """Write down what is so now."""
+        if self.path is None:
+            return
         self.written = clock.monotonic()
         now = Now(
             pid=os.getpid(),

@@ -19,6 +19,7 @@ from agent.journal import Journal
 from agent.records import AnyRecord, Evidence, Experiment, Status
 
 UNAUDITED = "as measured at its confirm, on the pairs that it was picked by"
+UNMEASURED = "the champion is not measured since a keep was reverted"
 FRESH = "on {} fresh seeds"
 WIDTH = 1.96
 """Half a 95 % interval, in standard errors."""
@@ -161,8 +162,7 @@ def _kept(journal: Journal, tried: Sequence[Experiment], label: str) -> list[str
     if not keeps:
         return [f"{label} val_bpb: baseline {baseline:.6f}; nothing was kept, so the baseline is still the champion"]
     if any(one.id in journal.reverted for one in keeps):
-        stands = "the champion is not measured since a keep was reverted"
-        lines = [f"{label} val_bpb: baseline {baseline:.6f}; {stands}"]
+        lines = [f"{label} val_bpb: baseline {baseline:.6f}; {UNMEASURED}"]
     else:
         lines = [
             f"{label} val_bpb: baseline {baseline:.6f} → champion {keeps[-1].metric:.6f}"

@@ -1,37 +1,53 @@
-"""What a person sees while runs are under way: a live line a run on a terminal, a plain line a run elsewhere."""
+"""What a person sees while runs are under way: a live view below what stays on a terminal, plain lines elsewhere."""
 
 import contextlib
 import datetime
 import os
+from collections.abc import Callable
 from types import TracebackType
-from typing import IO, NamedTuple, Self
+from typing import IO, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from agent.history import plain
+from agent.live import Rows
+from agent.now import Board
 from agent.records import Experiment
+from agent.views import visible
 from bench import clock
+from bench.errors import NightshiftError
 from bench.job import Job, Progress
 from bench.slots import ENDED
 
 LOG_WIDTH = 120
+A_SECOND = 1
+"""So often a live view is drawn: what is measured has better use for the time."""
 
 
 class Screen:
-    """Shows the runs of all slots; `show` may be called from any thread.
+    """Shows the runs on `board`, or the `view` of more than these; `show` may be called from any thread.
 
     Off a terminal a run is one line, or one a phase where `phases` asks for that. All lines go to `log` too, if there
     is one. What cannot be shown, because the terminal is gone or the disk is full, stops nothing.
     """
 
-    def __init__(self, console: Console, *, phases: bool = False, log: IO[str] | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        board: Board | None = None,
+        view: Callable[[], RenderableType] | None = None,
+        *,
+        phases: bool = False,
+        log: IO[str] | None = None,
+    ) -> None:
         self.console, self.phases = console, phases
+        self.board = board or Board()
+        self.view = view or self._rows
         self.log = Console(file=log, width=LOG_WIDTH) if log else None
-        self.lines: dict[tuple[str, str, int], _Line] = {}
-        self.live: Live | None = None
-        if console.is_terminal:
-            self.live = Live(console=console, refresh_per_second=2, transient=True, get_renderable=self._rows)
+        self.live = below(console, self._draw)
+        self.drawn: RenderableType = ""
 
     def __enter__(self) -> Self:
         if self.live:
@@ -46,7 +62,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self.print(Text(text))
+        self.print(Text(visible(text)))
 
     def print(self, what: RenderableType) -> None:
         """Text or a table that stays."""
@@ -68,46 +84,38 @@ class Screen:
 
     def show(self, job: Job, word: Progress) -> None:
         """Take a run's progress in."""
-        name = (job.label, job.profile.name, job.seed)
-        phase = word.phase
-        before = self.lines.get(name)
-        if phase == ENDED:
-            self.lines.pop(name, None)
+        before = self.board.show(job, word)
+        if word.phase == ENDED:
             return
-        goes_on = before is not None and before.phase == phase
-        self.lines[name] = _Line(phase, _detail(word, job), before.since if before and goes_on else clock.monotonic())
-        if before is None or (self.phases and not goes_on):
-            line = f"  {job.label} · {job.profile.name} · seed {job.seed}" + (f" · {phase}" if self.phases else "")
+        if before is None or (self.phases and before.phase != word.phase):
+            line = begun(job.label, job.profile.name, job.seed, word.phase if self.phases else "")
             self._print(None if self.live else self.console, Text(line))
             self._print(self.log, Text(line))
 
-    def _rows(self) -> Group:
-        now = clock.monotonic()
-        rows = [
-            Text(
-                f"  {label} · {profile} · seed {seed} · {line.phase}{line.detail} · {now - line.since:.0f} s",
-                no_wrap=True,
-                overflow="ellipsis",
-            )
-            for (label, profile, seed), line in list(self.lines.items())
-        ]
-        return Group(*rows)
+    def _draw(self) -> RenderableType:
+        with contextlib.suppress(NightshiftError, OSError):
+            self.drawn = self.view()
+        return self.drawn
+
+    def _rows(self) -> Rows:
+        return Rows(tuple(self.board.runs.values()), clock.now_ms())
 
 
-class _Line(NamedTuple):
-    phase: str
-    detail: str
-    since: float
+def below(console: Console, view: Callable[[], RenderableType]) -> Live | None:
+    """A view that is drawn again and again below all that is printed; None where the console cannot do that."""
+    if not console.is_terminal or console.is_dumb_terminal:
+        return None
+    return Live(console=console, refresh_per_second=A_SECOND, transient=True, get_renderable=view)
 
 
-def _detail(word: Progress, job: Job) -> str:
-    if not word.step:
-        return ""
-    return f" {word.step}/{job.profile.steps}" + (f", loss {word.loss:.3f}" if word.loss is not None else "")
+def begun(label: str, profile: str, seed: int, phase: str) -> str:
+    """A run that began, or a phase of it, as a line that stays."""
+    return " · ".join(filter(None, (f"  {plain(label)}", profile, f"seed {seed}", phase)))
 
 
 def verdict_line(experiment: Experiment) -> str:
     """One decided experiment as a line that stays."""
     time = datetime.datetime.fromtimestamp(experiment.timestamp / 1000).strftime("%H:%M:%S")
     bpb = f" · val_bpb {experiment.metric:.4f}" if experiment.source == "baseline" else ""
-    return f"{time} {experiment.id} {experiment.status.upper()} {experiment.description} · {experiment.detail}{bpb}"
+    words = f"{experiment.status.upper()} {plain(experiment.description)} · {plain(experiment.detail)}{bpb}"
+    return f"{time} {experiment.id} {words}"

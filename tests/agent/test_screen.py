@@ -27,7 +27,7 @@ def shown(*, terminal: bool, phases: bool = False) -> str:
 
 def test_on_a_terminal_a_run_is_one_line_that_follows_its_phase_and_goes() -> None:
     text = shown(terminal=True)
-    assert "n-0002 an idea · smoke · seed 7 · setup" in text
+    assert "  n-0002 an idea · setup · 0 s · smoke · seed 7" in text
     assert "train 3/8, loss 2.500" in text
     assert text.rindex("train 3/8") < text.rindex("\x1b[")
 

@@ -45,7 +45,7 @@ SECTIONS = {
         "export": Entry("cli_read", "Print a night in another tool's format."),
     },
     "Ideas and the library": {
-        "idea": Entry("cli_read", "List the queue, kb/ideas.md, or add to it."),
+        "idea": Entry("cli_idea", "List the queue, kb/ideas.md, add to it and order it."),
         "propose": Entry("cli_propose", "Have Claude write one change, without running it."),
         "kb": Entry("cli_kb", "Search, read and extend the notes of papers."),
         "chronicle": Entry("cli_kb", "Write kb/chronology.md afresh."),

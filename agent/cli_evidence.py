@@ -10,11 +10,10 @@ from agent import cli_read, git, opening, proxy
 from agent.cli_bench import DATA
 from agent.cli_night import MOST_SLOTS
 from agent.experience import Experience, calibrated, conditions, of_calibration, read, under
-from agent.ideas import parse_ideas
 from agent.journal import open_journal
 from agent.lab import Lab
 from agent.lock import alone
-from agent.researchers import IDEAS, read_ideas
+from agent.queue import read_queue
 from agent.screen import Screen
 from agent.stop import asked_to_stop
 from bench import files, machine
@@ -54,7 +53,7 @@ def calibrate(seeds: int, target_seconds: float, start: str, short: bool) -> Non
         base = repo.commit_of(start)
         champion = repo.trainer(base)
         journal = open_journal(opening.home(repo) / calibration.JOURNAL)
-        ideas, _ = parse_ideas(read_ideas(repo.root / IDEAS))
+        ideas = [idea for idea in read_queue(repo)[0] if not idea.retired]
         first = "short-" if short else ""
         found = calibration.changes(champion, ideas, profile(f"{first}confirm").size)
         folder = opening.home(repo) / "bench"

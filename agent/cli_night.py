@@ -22,7 +22,7 @@ from agent.lock import alone
 from agent.night import Limits, Night, Researcher, run
 from agent.now import NOW, Board
 from agent.purse import Purse
-from agent.researchers import IDEAS, Queue, Search
+from agent.researchers import Queue, Search
 from agent.screen import Screen, verdict_line
 from agent.settings import read_settings
 from agent.stop import asked_to_stop
@@ -122,7 +122,7 @@ def run_night(
             limits = Limits(
                 clock.through_sleep() + hours * 3600, max_experiments, lambda: opening.changed(data, header)
             )
-            queue, search = Queue(repo.root / IDEAS, screen.say), Search(lab.profile("smoke").size, header.seed)
+            queue, search = Queue(repo, screen.say), Search(lab.profile("smoke").size, header.seed)
             author: Author | None = None
             if settings:
                 purse = Purse(settings.model, settings.price, max_usd, journal.records, journal.append)

@@ -3,7 +3,6 @@
 import re
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import click
 
@@ -14,15 +13,14 @@ from agent.claude import Claude
 from agent.cli_night import asks_claude
 from agent.cli_read import JSON, print_json
 from agent.desk import Desk, Standing
-from agent.ideas import append_idea, parse_ideas, slug_of
 from agent.proposal import Proposal
 from agent.purse import Purse
+from agent.queue import IDEAS, add_idea, find_idea, read_queue
 from agent.records import AnyRecord
-from agent.researchers import IDEAS, read_ideas
 from agent.settings import read_settings
 from agent.transcript import DRAFTS
 from agent.tree import Tree, unified
-from bench import clock, files
+from bench import clock
 from bench.errors import ProposalError, UsageError
 from bench.profiles import profile
 
@@ -65,7 +63,7 @@ def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_us
     else:
         click.echo(_as_text(found) + "\n\n" + patch, nl=False)
     if queue:
-        _put_in_queue(repo.root / IDEAS, found, _for_queue(champion, changed), task)
+        _put_in_queue(repo, found, _for_queue(champion, changed), task)
 
 
 def _applies(found: Proposal, champion: Tree, size: str) -> None:
@@ -82,11 +80,7 @@ def _task(repo: git.Repo, idea: str | None, paper: str | None) -> Task | None:
         return Task("paper", note.front.title, notes=(note,))
     if not idea:
         return None
-    ideas, _ = parse_ideas(read_ideas(repo.root / IDEAS))
-    known = {one.slug: one for one in ideas}
-    wanted = known.get(slug_of(idea))
-    if wanted is None:
-        raise UsageError(f"{IDEAS} has no sound idea {idea!r}: `nightshift idea list` lists them")
+    wanted = find_idea(read_queue(repo)[0], idea)
     if wanted.runnable:
         raise UsageError(f"{wanted.title!r} carries its own edits already: `nightshift run` tries it as it stands")
     return arms.for_idea(wanted, notes)
@@ -132,13 +126,12 @@ def _for_queue(champion: Tree, changed: Tree) -> str:
     raise UsageError("no diff of the queue can make this change: it deletes a file")
 
 
-def _put_in_queue(path: Path, found: Proposal, patch: str, task: Task) -> None:
+def _put_in_queue(repo: git.Repo, found: Proposal, patch: str, task: Task) -> None:
     title = f"{task.idea.title}, written out" if task.idea else found.title
     assert found.authored
     body = "\n\n".join(_prose(one) for one in (found.hypothesis, f"Expected: {found.authored.expected}"))
     papers = [one for one in found.notes if arxiv.identifier(one)]
-    text = append_idea(read_ideas(path), title, body, diff=patch, papers=papers, lane=found.lane)
-    files.write_atomic(path, text.encode())
+    add_idea(repo, title, body, diff=patch, papers=papers, lane=found.lane)
     again = f"; delete {task.idea.title!r} there, or it is written once more" if task.idea else ""
     click.echo(f"added to {IDEAS}: {title}{again}", err=True)
 

@@ -1,4 +1,4 @@
-"""Commands that read: `log`, `show`, `diff`, `idea`, `plan`, `export`."""
+"""Commands that read: `log`, `show`, `diff`, `plan`, `export`."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,9 @@ import click
 from rich.console import Console
 
 from agent import completion, git, history, opening, plan, report, views
-from agent.ideas import LANE, PRIORITY, Idea, append_idea, next_ideas, parse_ideas
 from agent.journal import Journal, read_journal
 from agent.records import Experiment
-from agent.researchers import IDEAS, read_ideas
 from agent.transcript import DRAFTS, as_text, read_transcript
-from bench import files
 from bench.errors import UsageError
 
 NAME = click.option("--name", shell_complete=completion.nights, help="The night; the latest where none is given.")
@@ -114,72 +111,6 @@ def diff(experiment_id: str, name: str | None, as_json: bool) -> None:
         click.echo(experiment.patch, nl=False)
 
 
-@click.group()
-def idea() -> None:
-    """The queue of ideas, kb/ideas.md, which is yours to edit."""
-
-
-@idea.command("list", short_help="List the ideas, with where each stands.")
-@NAME
-@JSON
-def list_ideas(name: str | None, as_json: bool) -> None:
-    """List the ideas with where each stands, joined from a night's journal."""
-    repo = git.here()
-    ideas, problems = parse_ideas(read_ideas(repo.root / IDEAS))
-    decided = _decided(name)
-    runnable = {one.slug for one in next_ideas(ideas, decided)}
-    rows = [
-        {
-            "slug": one.slug,
-            "title": one.title,
-            "lane": one.lane,
-            "priority": one.priority,
-            "line": one.line,
-            "state": _state(one, decided, runnable),
-        }
-        for one in ideas
-    ]
-    if as_json:
-        print_json({"ideas": rows, "problems": [{"line": problem.line, "text": problem.text} for problem in problems]})
-        return
-    for row in rows:
-        click.echo(f"{row['priority']:>4}  {row['lane']:<13} {row['title']:<48} {row['state']}")
-    for problem in problems:
-        click.echo(f"{IDEAS}, line {problem.line}: {problem.text}", err=True)
-
-
-@idea.command()
-@click.argument("title")
-@click.option("--text", default="", help="What and why, in your own words.")
-@click.option("--set", "knobs", multiple=True, metavar="KNOB=VALUE", help="A knob this idea changes.")
-@click.option(
-    "--diff", "diff_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A unified diff."
-)
-@click.option("--lane", default=LANE, show_default=True, help="The family it belongs to, such as optimizer.")
-@click.option("--priority", default=PRIORITY, show_default=True, type=int, help="Lower runs first.")
-@click.option(
-    "--after", multiple=True, metavar="IDEA", shell_complete=completion.ideas, help="Wait until that idea is decided."
-)
-def add(
-    title: str,
-    text: str,
-    knobs: tuple[str, ...],
-    diff_file: Path | None,
-    lane: str,
-    priority: int,
-    after: tuple[str, ...],
-) -> None:
-    """Append an idea to kb/ideas.md."""
-    repo = git.here()
-    patch = diff_file.read_text(encoding="utf-8") if diff_file else None
-    pairs = [(name.strip(), value.strip()) for name, _, value in (word.partition("=") for word in knobs)]
-    changed = append_idea(
-        read_ideas(repo.root / IDEAS), title, text, knobs=pairs, diff=patch, lane=lane, priority=priority, after=after
-    )
-    files.write_atomic(repo.root / IDEAS, changed.encode())
-    click.echo(f"added to {IDEAS}: {title}")
-
-
 @click.command("plan")
 @click.option("--hours", required=True, type=click.FloatRange(min=0, min_open=True), help="Of the night to come.")
 @NAME
@@ -205,21 +136,4 @@ def export(tsv: bool, name: str | None) -> None:
     click.echo(history.to_tsv(journal.experiments), nl=False)
 
 
-def _decided(name: str | None) -> dict[str, Experiment]:
-    try:
-        _, journal = latest(name)
-    except UsageError:
-        return {}
-    return {experiment.idea: experiment for experiment in journal.in_segment() if experiment.idea}
-
-
-def _state(one: Idea, decided: dict[str, Experiment], runnable: set[str]) -> str:
-    if one.slug in decided:
-        experiment = decided[one.slug]
-        return f"{experiment.status} ({experiment.id}, {experiment.reason})"
-    if one.slug in runnable:
-        return "ready"
-    return "waits for a language model" if not one.runnable else f"waits for {', '.join(one.after)}"
-
-
-COMMANDS = (log, show, diff, idea, plan_night, export)
+COMMANDS = (log, show, diff, plan_night, export)

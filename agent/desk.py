@@ -10,13 +10,13 @@ from agent.arms import Task
 from agent.attempt import Champion
 from agent.dialogue import Dialogue, Model
 from agent.git import Repo
-from agent.ideas import next_ideas, parse_ideas
+from agent.ideas import next_ideas
 from agent.leads import leads
 from agent.note import Note
 from agent.past import Past
 from agent.proposal import Proposal
+from agent.queue import read_queue
 from agent.records import Experiment
-from agent.researchers import IDEAS, read_ideas
 from agent.toolbox import Toolbox
 
 
@@ -82,7 +82,7 @@ class Desk:
 
     def _next_task(self, name: str, standing: Standing, notes: Sequence[Note], past: Sequence[Past]) -> Task:
         """A person's idea in words, or else what a strategy asks for."""
-        ideas, _ = parse_ideas(read_ideas(self.repo.root / IDEAS))
+        ideas, _ = read_queue(self.repo)
         taken = {slug for slug in (*_slugs(standing.decided), *_slugs(standing.in_hand)) if slug}
         for idea in next_ideas(ideas, taken, in_words=True):
             return arms.for_idea(idea, notes)

@@ -10,10 +10,10 @@ from agent.branch import branch_of
 from agent.claude import reachable
 from agent.experience import calibrated, read, under
 from agent.git import FOLDER, Repo
-from agent.ideas import next_ideas, parse_ideas
+from agent.ideas import next_ideas
 from agent.lock import holder
 from agent.opening import data_key, experience_path
-from agent.researchers import IDEAS, read_ideas
+from agent.queue import IDEAS, read_queue
 from agent.row import Row
 from agent.settings import OWN, read_settings
 from bench import machine
@@ -172,7 +172,7 @@ def _model(repo: Repo) -> Iterator[Row]:
 
 def _ideas(repo: Repo) -> Iterator[Row]:
     """What a night that begins now would find in the queue."""
-    found, problems = parse_ideas(read_ideas(repo.root / IDEAS))
+    found, problems = read_queue(repo)
     ready, in_words = len(next_ideas(found, ())), sum(not one.runnable for one in found)
     told = f"{ready} of {len(found)} ready, {in_words} in words, for Claude to write"
     if problems:

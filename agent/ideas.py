@@ -33,7 +33,10 @@ _KNOB = re.compile(r"([A-Z][A-Z0-9_]*)\s*=\s*(.+)")
 
 @dataclass(frozen=True)
 class Idea:
-    """One entry of the queue. `line` is that of its heading, from 1; `after` holds slugs."""
+    """One entry of the queue. `line` is that of its heading, from 1; `after` holds slugs.
+
+    `retired` is never in the file: a person says so elsewhere.
+    """
 
     slug: str
     title: str
@@ -45,6 +48,7 @@ class Idea:
     priority: int = PRIORITY
     after: tuple[str, ...] = ()
     line: int = 1
+    retired: bool = False
 
     @property
     def runnable(self) -> bool:
@@ -90,7 +94,10 @@ def next_ideas(ideas: Sequence[Idea], decided: Collection[str], *, in_words: boo
     ready = [
         idea
         for idea in ideas
-        if idea.runnable != in_words and idea.slug not in decided and all(slug in decided for slug in idea.after)
+        if idea.runnable != in_words
+        and not idea.retired
+        and idea.slug not in decided
+        and all(slug in decided for slug in idea.after)
     ]
     return sorted(ready, key=lambda idea: idea.priority)
 

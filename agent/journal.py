@@ -15,6 +15,7 @@ from threading import Lock
 from pydantic import ValidationError
 
 from agent.calls import Authored, Drafted, Reserved, Spent
+from agent.line import Record
 from agent.records import (
     VERSION,
     AnyRecord,
@@ -234,6 +235,6 @@ def _content(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def encode(record: AnyRecord) -> str:
+def encode(record: Record) -> str:
     """One line of strict JSON: no NaN, no line break."""
     return json.dumps(record.model_dump(mode="json"), allow_nan=False, ensure_ascii=False, separators=(",", ":"))

@@ -18,7 +18,7 @@ from agent.index import Chunk, Hit, Source
 from agent.note import Note, parse_note, parts, read_yaml, split_front, without_code
 from agent.opening import home
 from agent.past import Past, read_past
-from agent.researchers import IDEAS
+from agent.queue import IDEAS
 from bench import files
 from bench.errors import LibraryError, UsageError
 

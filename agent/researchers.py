@@ -2,23 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from agent import search
 from agent.attempt import Champion
-from agent.ideas import Idea, next_ideas, parse_ideas
+from agent.git import Repo
+from agent.ideas import Idea, next_ideas
 from agent.journal import Journal
 from agent.knobs import read_knobs
 from agent.proposal import SETTINGS, Proposal
-
-IDEAS = Path("kb/ideas.md")
+from agent.queue import IDEAS, read_queue
 
 
 @dataclass
 class Queue:
-    """`kb/ideas.md`, read afresh each time, so that an idea added during the night is tried that night."""
+    """The person's ideas, read afresh each time: one added, promoted or retired during the night is so that night."""
 
-    path: Path
+    repo: Repo
     warn: Callable[[str], None]
     warned: set[str] = field(default_factory=set)
 
@@ -29,7 +28,7 @@ class Queue:
 
     def waiting(self, journal: Journal) -> list[Idea]:
         """The ideas that can run now, the first of them first."""
-        ideas, problems = parse_ideas(read_ideas(self.path))
+        ideas, problems = read_queue(self.repo)
         for problem in problems:
             words = f"{IDEAS}, line {problem.line}: {problem.text}"
             if words not in self.warned:
@@ -50,11 +49,6 @@ class Search:
         """The next change of one knob."""
         knobs = read_knobs(champion.tree[SETTINGS])
         return search.propose(knobs, self.size, journal.in_segment(), self.seed)
-
-
-def read_ideas(path: Path) -> str:
-    """The queue's text; nothing where there is no file. What is not UTF-8 shows as such and stops nothing."""
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def as_proposal(idea: Idea) -> Proposal:

@@ -14,8 +14,12 @@ class QueuedIdea(Shape):
     title: str
     lane: str
     priority: int
+    """In force: the one in the file, or what was wished since."""
     line: int
     """Of its heading in the file."""
+    retired: bool
+    decided: str | None
+    """Id of its experiment in the open segment."""
     state: str
 
 

@@ -15,7 +15,8 @@ from agent.lock import holder
 from agent.now import Now, Running, read_now
 from agent.opening import RUNS
 from agent.records import Experiment
-from agent.researchers import IDEAS, Queue
+from agent.queue import IDEAS, wishes_path
+from agent.researchers import Queue
 from agent.tail import Tail
 from bench import clock, files
 from bench.slots import folder_name
@@ -87,7 +88,7 @@ class Watch:
     def __init__(self, repo: Repo, path: Path) -> None:
         self.repo, self.name, self.folder = repo, path.parent.name, path.parent
         self.journal, self.tail = Journal(path), Tail(path)
-        self.queue = Queue(repo.root / IDEAS, lambda words: None)
+        self.queue = Queue(repo, lambda words: None)
         self.standing: Standing | None = None
         self.basis: object = None
         """What tells whether the standing is still so."""
@@ -111,7 +112,7 @@ class Watch:
         if not before:
             self.journal.records.clear()
         self.journal.records += records_of(lines, self.journal.path, before)
-        basis = (before + len(lines), self.tail.inode, _stamp(self.queue.path))
+        basis = (before + len(lines), self.tail.inode, _stamp(self.repo.root / IDEAS), _stamp(wishes_path(self.repo)))
         if self.standing is None or basis != self.basis:
             self.standing, self.basis = self._stand(), basis
         return self.standing

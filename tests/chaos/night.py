@@ -15,7 +15,8 @@ from agent.history import HISTORY
 from agent.lab import Lab
 from agent.lock import alone
 from agent.night import Limits, Night, run
-from agent.researchers import IDEAS, Queue
+from agent.queue import IDEAS
+from agent.researchers import Queue
 from agent.screen import verdict_line
 from bench import clock
 from bench.data import Dataset
@@ -111,7 +112,7 @@ def pass_night(root: Path, say: Callable[[str], None], *, finish: bool) -> str:
         if not journal.in_segment():
             journal.append(opening.baseline(NAME, journal, lab, journal.champion or header.base, repo))
         limits = Limits(clock.through_sleep() + 600, 100)
-        researchers = [Queue(root / IDEAS, say)]
+        researchers = [Queue(repo, say)]
         ended = run(Night(repo, journal, lab, researchers, limits, lambda one: say(verdict_line(one)), say))
     if finish:
         finished(root, journal)

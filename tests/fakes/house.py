@@ -17,7 +17,7 @@ from agent.lab import Lab
 from agent.night import Limits, Night, Researcher, run
 from agent.opening import baseline, home
 from agent.records import Experiment
-from agent.researchers import IDEAS, Queue
+from agent.researchers import Queue
 from bench.job import Job
 from tests.agent.builders import header
 from tests.fakes import make_repo, with_prompts
@@ -64,7 +64,7 @@ class House:
         """Claude as the researcher of that night."""
         desk = Desk(self.repo, self.journal.path.parent / "drafts", "tiny", 7, self.model, "a model")
         background = self.world.at_once if serial else self.world.background
-        queue = Queue(self.repo.root / IDEAS, self.said.append)
+        queue = Queue(self.repo, self.said.append)
         return Author(desk, self.lab, hours * HOUR, most, self.said.append, Event(), queue, filler, background)
 
     def night(self, author: Author, hours: float, most: int = 1000, *more: Researcher) -> list[Experiment]:

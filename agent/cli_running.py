@@ -1,8 +1,6 @@
 """Commands about a night that runs: `watch`, `attach` and `stop`."""
 
 import contextlib
-import os
-import socket
 
 import click
 from rich.console import Console
@@ -12,10 +10,9 @@ from agent import cli_read, detached, git, live
 from agent.live import View
 from agent.lock import holder
 from agent.screen import begun, below, verdict_line
-from agent.stop import AFTER_THE_RUN, NOW
+from agent.stop import AFTER_THE_RUN, NOW, ask_to_stop
 from agent.watch import LAST, Seen, Watch
 from bench import clock
-from bench.errors import UsageError
 
 LOOK_S = 1.0
 NIGHT = "night "
@@ -85,12 +82,8 @@ def attach() -> None:
 def stop(now: bool, as_json: bool) -> None:
     """Ask what runs here to end once its runs under way have ended, and wait for that; Ctrl-C only stops waiting."""
     repo = git.here()
-    found = holder(repo)
+    found = ask_to_stop(repo, NOW if now else AFTER_THE_RUN)
     if found is not None:
-        if found.host != socket.gethostname():
-            raise UsageError(f"{found}: type `nightshift stop` there")
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(found.pid, NOW if now else AFTER_THE_RUN)
         if not as_json:
             click.echo(f"asked to end: {found}")
         while holder(repo) == found:

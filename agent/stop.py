@@ -5,12 +5,28 @@ sends, lets them finish, and no other begins. SIGHUP, a terminal that was closed
 """
 
 import contextlib
+import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 
+from agent.git import Repo
+from agent.lock import Holder, holder
+from bench.errors import UsageError
 from bench.slots import Slots
 
 NOW, AFTER_THE_RUN = signal.SIGTERM, signal.SIGUSR1
+
+
+def ask_to_stop(repo: Repo, how: signal.Signals = AFTER_THE_RUN) -> Holder | None:
+    """Ask whatever works in `repo` to end; returns who was asked, without waiting. Raises UsageError off its host."""
+    found = holder(repo)
+    if found is not None:
+        if found.host != socket.gethostname():
+            raise UsageError(f"{found}: type `nightshift stop` there")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, how)
+    return found
 
 
 @contextlib.contextmanager

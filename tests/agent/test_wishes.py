@@ -13,9 +13,12 @@ from agent.journal import read_journal
 from agent.opening import journal_path
 from agent.queue import IDEAS, add_idea, read_queue, rows, wish, wishes_path
 from agent.wishes import read_wishes
+from bench.data import Dataset
 from bench.errors import JournalError, UsageError
 from tests.agent.builders import experiment
 from tests.chaos.night import NAME, make_repo, pass_night
+from tests.fakes.house import build_house, nudge
+from tests.fakes.world import World
 
 QUEUE = """# The queue
 
@@ -82,6 +85,19 @@ def test_a_night_takes_up_what_was_promoted_and_leaves_what_was_retired_while_it
     assert state(repo, "fifth") == "retired"
 
 
+@pytest.mark.parametrize("retired", [False, True])
+def test_claude_is_not_asked_to_write_out_what_is_retired(
+    retired: bool, small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, ideas = World().rule(monkeypatch), "## In words\n\nMake it better.\n"
+    house = build_house(
+        world, tmp_path / "person", small_data.root, lambda question, number: nudge(number), ideas=ideas
+    )
+    wish(house.repo, "In words", retired=retired)
+    first = house.night(house.author(0.2), 0.2, most=1)[0]
+    assert first.idea == (None if retired else "in-words")
+
+
 def test_the_words_on_ideas_hold_in_the_next_night_and_the_file_stays_as_it_was(repo: git.Repo) -> None:
     wish(repo, "Second", retired=True)
     wish(repo, "First", priority=7)
@@ -123,9 +139,8 @@ def test_an_unknown_idea_is_one_line_with_the_nearest(repo: git.Repo) -> None:
 def test_the_commands_say_what_they_did_and_the_list_shows_it(repo: git.Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     assert type_in(repo, monkeypatch, "idea", "priority", "First", "-5").output == "priority -5: First\n"
     assert type_in(repo, monkeypatch, "idea", "retire", "second").output == "retired: Second\n"
-    listed = {
-        one["slug"]: one for one in json.loads(type_in(repo, monkeypatch, "idea", "list", "--json").output)["ideas"]
-    }
+    said = json.loads(type_in(repo, monkeypatch, "idea", "list", "--json").output)
+    listed = {one["slug"]: one for one in said["ideas"]}
     assert (listed["first"]["priority"], listed["first"]["state"]) == (-5, "ready")
     assert (listed["second"]["priority"], listed["second"]["state"]) == (50, "retired")
     assert type_in(repo, monkeypatch, "idea", "retire", "second", "--undo").output == "back in the queue: Second\n"

@@ -29,6 +29,7 @@ SECTIONS = {
         "run": Entry("cli_night", "Research until its time is up; typed again, it goes on."),
     },
     "While a night runs": {
+        "watch": Entry("cli_running", "Show a night live: what runs, the champion, verdicts, the queue."),
         "attach": Entry("cli_running", "Follow what the night that runs here says."),
         "stop": Entry("cli_running", "End what runs here once its runs under way are done."),
     },
@@ -41,7 +42,7 @@ SECTIONS = {
         "transfer": Entry("cli_audit", "Measure whether each keep holds in a larger model."),
         "replay": Entry("cli_again", "Run an experiment again: do its numbers come back?"),
         "revert": Entry("cli_again", "Take a kept change back out of the research branch."),
-        "finish": Entry("cli_night", "Write a night into the committed history and the notes."),
+        "finish": Entry("cli_finish", "Write a night into the committed history and the notes."),
         "export": Entry("cli_read", "Print a night in another tool's format."),
     },
     "Ideas and the library": {

@@ -1,13 +1,12 @@
-"""Commands that make a night and close it: `run` and `finish`."""
+"""The command that makes a night: `run`."""
 
 import datetime
 import os
-from pathlib import Path
 
 import click
 from rich.console import Console
 
-from agent import cli_read, completion, detached, git, history, library, opening, report, views
+from agent import completion, detached, git, opening, report, views
 from agent.attempt import Champion
 from agent.author import Author
 from agent.awake import awake
@@ -15,7 +14,7 @@ from agent.claude import Claude, reachable
 from agent.cli_bench import DATA
 from agent.desk import Desk
 from agent.experience import before, calibrated, read
-from agent.journal import Journal, read_journal
+from agent.journal import read_journal
 from agent.lab import Lab
 from agent.live import View
 from agent.lock import alone
@@ -28,7 +27,7 @@ from agent.settings import read_settings
 from agent.stop import asked_to_stop
 from agent.transcript import DRAFTS
 from agent.watch import Watch
-from bench import clock, files, machine
+from bench import clock, machine
 from bench.data import Dataset, open_dataset
 from bench.errors import Interrupted, UsageError
 from bench.slots import Slots
@@ -181,34 +180,4 @@ def profiles_of(repo: git.Repo, name: str, here: machine.Fingerprint, data: Data
     return calibrated(read(opening.experience_path(repo)), here.processor, opening.data_key(data))
 
 
-@click.command()
-@cli_read.NAME
-def finish(name: str | None) -> None:
-    """Write a night into the committed history, autoresearch.jsonl, and what it showed into the notes it cited."""
-    repo, journal = cli_read.latest(name)
-    count, written = finished(repo.root, journal)
-    if count:
-        click.echo(f"{count} experiments added to {history.HISTORY}")
-    else:
-        click.echo(f"every experiment of this night is in {history.HISTORY} already")
-    names = " ".join(str(one.relative_to(repo.root)) for one in written)
-    click.echo(f"keep them with: git add {names} && git commit")
-
-
-def finished(root: Path, journal: Journal) -> tuple[int, list[Path]]:
-    """Write a night into the history and the notes of the repository in `root`.
-
-    Returns how many experiments were added, none where they are there already, and the files a person is to commit.
-    """
-    path = root / history.HISTORY
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    there = {one.id for one in library.past_of(path)}
-    tried = [one.id for one in journal.experiments if one.source != "baseline"]
-    count = 0 if tried and there.issuperset(tried) else len(journal.experiments)
-    if count:
-        told = [record for record in journal.records if isinstance(record, history.TOLD)]
-        files.write_atomic(path, history.append_to_history(before, told).encode())
-    return count, [path, *library.write_learnt(root, library.past_of(path))]
-
-
-COMMANDS = (run_night, finish)
+COMMANDS = (run_night,)

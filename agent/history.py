@@ -1,10 +1,14 @@
 """The journal in other hands: karpathy/autoresearch's results.tsv, and the committed history of all nights."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from agent.journal import encode
+from agent.line import Record
 from agent.plan import reached, stage_of
 from agent.records import Audited, Experiment, Header, Regained, Reverted
 from bench.errors import JournalError, UsageError
@@ -12,6 +16,8 @@ from bench.errors import JournalError, UsageError
 TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
 NO_COMMIT = "0000000"
 HISTORY = "autoresearch.jsonl"
+
+R = TypeVar("R", bound=Record)
 
 
 def to_tsv(experiments: Sequence[Experiment]) -> str:
@@ -48,54 +54,97 @@ def plain(text: str) -> str:
 
 TOLD = Header | Experiment | Regained | Audited | Reverted
 """What the committed history holds of a night: runs and repairs stay in its journal."""
+LEARNT: Mapping[str, type[Regained | Audited | Reverted]] = {
+    "regained": Regained,
+    "audited": Audited,
+    "reverted": Reverted,
+}
+"""Lines that name the experiments or commits they are about, wherever they stand."""
+
+
+@dataclass
+class Standing:
+    """What stands in a history so far."""
+
+    run: int = 0
+    """The highest run number."""
+    segment: int = 0
+    """Of the header that stands last, as pi-autoresearch counts: a header opens one as soon as there are runs."""
+    decided: dict[str, int] = field(default_factory=dict)
+    """When each experiment was decided, by its id; nought where the line does not tell."""
+    told: set[str] = field(default_factory=set)
+    """Lines of what was learnt of them."""
+    header: Header | None = None
+    """The last header, where a night of ours opened a segment with it."""
 
 
 def append_to_history(history_text: str, records: Sequence[TOLD]) -> str:
-    """The committed history with a night's headers, experiments and what was learnt of them added at its end.
+    """The committed history with all that it lacks of a night added at its end: headers, experiments, what was learnt.
 
-    `run` goes on from the highest there and `segment` is counted anew, as pi-autoresearch's reader counts it; `id` and
-    all else stay. Headers without an experiment are left out. Raises UsageError where an experiment is in the history
-    already or there is none to add, and JournalError where the history cannot be read or a record cannot be written.
+    What stands there stays as it is, so that a night which went on after it was finished gets a further part, under
+    its own header again where another's stands last. `run` goes on from the highest there and `segment` is counted
+    anew; `id` and all else stay. Headers without an experiment are left out. Raises UsageError where nothing was
+    decided or another night's experiment has the same id, and JournalError where the history cannot be read or a record
+    cannot be written.
     """
-    lines = history_text.rstrip("\n").split("\n") if history_text.strip() else []
-    run, segment, ids = _state(lines)
+    lines = lines_of(history_text)
+    there = standing(lines)
     if not any(isinstance(record, Experiment) for record in records):
         raise UsageError("this night has decided nothing yet, so there is nothing to add to the history")
     if not isinstance(records[0], Header):
         raise JournalError("the night's first record is no header: its journal is not whole")
-    header: Header | None = None
+    header = records[0]
     for record in records:
         if isinstance(record, Header):
             header = record
-            continue
-        if not isinstance(record, Experiment):
-            lines.append(_line(record))
-            continue
-        if record.id in ids:
-            raise UsageError(f"{record.id} is in the committed history already; nothing was added")
-        if header:
-            lines.append(_line(header))
-            segment, header = segment + bool(ids), None
-        run += 1
-        ids.add(record.id)
-        lines.append(_line(record.model_copy(update={"run": run, "segment": segment})))
-    return "\n".join(lines) + "\n"
+        elif not isinstance(record, Experiment):
+            line = _line(record)
+            lines += [line] if line not in there.told else []
+        elif record.id not in there.decided:
+            if header != there.header:
+                lines.append(_line(header))
+                there.segment += bool(there.decided)
+                there.header = header
+            there.run += 1
+            there.decided[record.id] = record.timestamp
+            lines.append(_line(record.model_copy(update={"run": there.run, "segment": there.segment})))
+        elif there.decided[record.id] != record.timestamp:
+            raise UsageError(
+                f"{record.id} is in the committed history already, from another night of that name; nothing was added"
+            )
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _state(lines: Sequence[str]) -> tuple[int, int, set[str]]:
-    """Highest run number, last segment and ids of a history; a header opens a segment once there are runs."""
-    highest, segment, ids = 0, 0, set[str]()
+def lines_of(history_text: str) -> list[str]:
+    """The lines of a history, without empty ones at its end."""
+    return history_text.rstrip("\n").split("\n") if history_text.strip() else []
+
+
+def standing(lines: Sequence[str]) -> Standing:
+    """What stands in these lines. Raises JournalError, naming the one that cannot be read."""
+    found = Standing()
     for number, line in enumerate(lines, start=1):
         try:
             word: dict[str, Any] = json.loads(line)
-            if word.get("type") == "config":
-                segment += bool(ids)
-            elif isinstance(run := word.get("run"), int):
-                highest = max(highest, run)
-                ids.add(str(word.get("id", f"run {run}")))
+            kind, run = word.get("type"), word.get("run")
+            if kind == "config":
+                found.segment += bool(found.decided)
+                found.header = _parsed(Header, word)
+            elif isinstance(run, int):
+                found.run = max(found.run, run)
+                found.decided[str(word.get("id", f"run {run}"))] = word.get("timestamp", 0)
+            elif kind in LEARNT and (record := _parsed(LEARNT[kind], word)):
+                found.told.add(encode(record))
         except (ValueError, AttributeError) as error:
             raise JournalError(f"{HISTORY}, line {number} cannot be read ({error}); mend it first") from error
-    return highest, segment, ids
+    return found
+
+
+def _parsed(kind: type[R], word: Mapping[str, Any]) -> R | None:
+    try:
+        return kind.model_validate(word)
+    except ValidationError:
+        return None  # another program's
 
 
 def _line(record: TOLD) -> str:

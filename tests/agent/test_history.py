@@ -112,12 +112,6 @@ def test_a_header_under_which_nothing_was_decided_is_left_out() -> None:
     assert sum(word.get("type") == "config" for word in words(text)) == 1
 
 
-def test_a_night_that_is_there_already_is_refused_whole() -> None:
-    history = append_to_history("", night("monday", 3))
-    with pytest.raises(UsageError, match="monday-0001 is in the committed history already"):
-        append_to_history(history, night("monday", 5))
-
-
 def test_a_night_without_a_decision_has_nothing_to_add() -> None:
     with pytest.raises(UsageError, match="nothing to add"):
         append_to_history("", [header()])

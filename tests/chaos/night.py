@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent import git, opening
-from agent.cli_night import finished
+from agent.cli_finish import finished
 from agent.history import HISTORY
 from agent.lab import Lab
 from agent.lock import alone

@@ -22,6 +22,11 @@ INTRODUCTION = (
     "from night to night."
 )
 
+FOREIGN = (
+    "Added by `nightshift import`: what other programs told, of other data and machines. Nobody here judged it, and\n"
+    "its numbers compare with none above."
+)
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -34,12 +39,26 @@ class Lesson:
 
 def chronicle(experiments: Sequence[Past], lessons: Sequence[Lesson]) -> str:
     """The whole page, in Markdown."""
-    lanes = sorted({one.lane for one in experiments})
+    ours = [one for one in experiments if not one.elsewhere]
+    lanes = sorted({one.lane for one in ours})
     prose = " Prose is in [lessons](lessons)." if lessons else ""
-    parts = ["# Chronology", INTRODUCTION + prose, _overview(experiments)]
+    parts = ["# Chronology", INTRODUCTION + prose, _overview(ours)]
     for lane in lanes:
-        parts += _lane(lane, [one for one in experiments if one.lane == lane], lessons)
+        parts += _lane(lane, [one for one in ours if one.lane == lane], lessons)
+    if theirs := [one for one in experiments if one.elsewhere]:
+        parts += ["## Measured elsewhere", FOREIGN, *map(_import, _by_night(theirs))]
     return "\n\n".join(parts) + "\n"
+
+
+def _by_night(theirs: Sequence[Past]) -> list[list[Past]]:
+    return [[one for one in theirs if one.night == night] for night in dict.fromkeys(one.night for one in theirs)]
+
+
+def _import(theirs: Sequence[Past]) -> str:
+    """What one file told: how it counts itself, and what it kept last."""
+    kept = [one for one in theirs if one.status == "keep"]
+    words = f"`{plain(theirs[0].night)}`: {_many(len(theirs), 'experiment')}, there {_counts(theirs)}."
+    return "\n\n".join([words, *([_list(kept[-MOST:], len(kept), "last kept there")] if kept else [])])
 
 
 def _overview(experiments: Sequence[Past]) -> str:

@@ -47,6 +47,7 @@ SECTIONS = {
     },
     "Ideas and the library": {
         "idea": Entry("cli_idea", "List the queue, kb/ideas.md, add to it and order it."),
+        "import": Entry("cli_import", "Take another program's log into the history."),
         "propose": Entry("cli_propose", "Have Claude write one change, without running it."),
         "kb": Entry("cli_kb", "Search, read and extend the notes of papers."),
         "chronicle": Entry("cli_kb", "Write kb/chronology.md afresh."),

@@ -133,7 +133,7 @@ def standing(lines: Sequence[str]) -> Standing:
             elif isinstance(run, int):
                 found.run = max(found.run, run)
                 found.decided[str(word.get("id", f"run {run}"))] = word.get("timestamp", 0)
-            elif kind in LEARNT and (record := _parsed(LEARNT[kind], word)):
+            elif (learnt := LEARNT.get(str(kind))) and (record := _parsed(learnt, word)):
                 found.told.add(encode(record))
         except (ValueError, AttributeError) as error:
             raise JournalError(f"{HISTORY}, line {number} cannot be read ({error}); mend it first") from error

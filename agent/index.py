@@ -51,7 +51,7 @@ class Chunk:
     page: str
     """What it is a piece of: a note's file name without `.md`, a lesson's with a section, or an experiment's id."""
     kind: str
-    """`paper`, `lesson` or `experiment`."""
+    """`paper`, `lesson`, `experiment`, or `elsewhere` for one that another program tells of."""
     title: str
     """The page's."""
     part: str

@@ -57,6 +57,7 @@ class Lead:
 
 def leads(notes: Sequence[Note], experiments: Sequence[Past], champion: Tree, size: str) -> list[Lead]:
     """Every note, what can be tried first, best first; then what was tried, conflicts, and what is there already."""
+    experiments = [one for one in experiments if not one.elsewhere]
     lanes = {lane: [one for one in experiments if one.lane == lane] for lane in {one.lane for one in experiments}}
     found = [_lead(note, lanes.get(note.front.lane, []), experiments, champion, size) for note in notes]
     order = ("tried", "conflicts", "contained")

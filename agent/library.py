@@ -17,7 +17,7 @@ from agent.ideas import slug_of
 from agent.index import Chunk, Hit, Source
 from agent.note import Note, parse_note, parts, read_yaml, split_front, without_code
 from agent.opening import home
-from agent.past import Past, read_past
+from agent.past import ELSEWHERE, Past, read_past
 from agent.queue import IDEAS
 from bench import files
 from bench.errors import LibraryError, UsageError
@@ -127,8 +127,10 @@ def lesson_chunks(path: Path) -> Iterator[Chunk]:
 def experiment_chunks(path: Path) -> Iterator[Chunk]:
     """An experiment is found by what was tried, and why, and what came of it."""
     for one in past_of(path):
-        words = (one.title, one.lane, one.status, one.reason, one.hypothesis, one.detail)
-        yield Chunk(one.id, "experiment", one.title, "", "\n".join(words), WEIGHTS["experiment"])
+        kind, words = "experiment", [one.title, one.lane, one.status, one.reason, one.hypothesis, one.detail]
+        if one.elsewhere:
+            kind, words = ELSEWHERE, [f"{one.title}: {outcome.told(one)}", one.hypothesis]
+        yield Chunk(one.id, kind, one.title, "", "\n".join(words), WEIGHTS["experiment"])
 
 
 def chronology(root: Path, finished: Sequence[Past]) -> str:

@@ -7,7 +7,7 @@ history, as its last section.
 import re
 from collections.abc import Sequence
 
-from agent.history import HISTORY
+from agent.history import HISTORY, plain
 from agent.note import HAPPENED, Note
 from agent.past import Effect, Past
 from agent.report import thousandths
@@ -24,6 +24,8 @@ def happened(note: Note, experiments: Sequence[Past]) -> str:
 
 def told(one: Past) -> str:
     """What came of an experiment, in one phrase: its verdict, why, and the effect with its 95 % interval."""
+    if one.elsewhere:
+        return f"measured elsewhere and not judged here, {one.status} there: {plain(one.elsewhere)}"
     words = f"{one.status}{', reverted' if one.reverted else ''} ({one.reason})"
     return f"{words}, {in_thousandths(one.effect)}" if one.effect else words
 

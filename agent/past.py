@@ -15,6 +15,9 @@ from pydantic_core import from_json
 from agent.report import WIDTH
 from bench.clock import day_of
 
+ELSEWHERE = "elsewhere"
+"""The lane of what another program told."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -54,11 +57,14 @@ class Past:
     """The strategy that a language model followed, where one wrote it."""
     wall_s: float = 0.0
     reverted: bool = False
+    elsewhere: str = ""
+    """What another program told of it, in words: measured elsewhere, comparable with nothing here, and judged by nobody
+    here. Empty for our own."""
 
     @property
     def kept(self) -> bool:
         """Whether the change stands in a research branch."""
-        return self.status == "keep" and not self.reverted
+        return self.status == "keep" and not self.reverted and not self.elsewhere
 
 
 def read_past(lines: Iterable[str]) -> list[Past]:
@@ -89,6 +95,18 @@ def _read(line: str) -> Mapping[str, Any]:
 
 def _experiment(word: Mapping[str, Any], night: str) -> Past:
     stamp = word.get("timestamp")
+    if where := word.get("elsewhere"):
+        return Past(
+            id=word["id"],
+            night=night,
+            day=day_of(stamp) if stamp else "",
+            title=word["description"],
+            lane=ELSEWHERE,
+            status=word["status"],
+            reason="",
+            hypothesis=str(word["asi"].get("hypothesis", "")),
+            elsewhere=_told_elsewhere(word["metric"], where),
+        )
     return Past(
         id=str(word.get("id") or f"{night or 'run'}-{word['run']:04d}"),
         night=night,
@@ -104,6 +122,11 @@ def _experiment(word: Mapping[str, Any], night: str) -> Past:
         arm=str((word.get("authored") or {}).get("arm", "")),
         wall_s=float(word.get("wall_s") or 0.0),
     )
+
+
+def _told_elsewhere(metric: float, where: Mapping[str, Any]) -> str:
+    value = f"{metric:.6g}, {where['bestDirection']} is better" if where["measured"] else "not measured"
+    return f"{where['metricName']} {value}, as {where['file']} tells"
 
 
 def _effect(evidence: object) -> Effect | None:

@@ -26,7 +26,7 @@ HOUR = {"type": "ephemeral", "ttl": "1h"}
 TAGS = ("experiments", "file", "hits", "idea", "lanes", "log", "note", "notes", "reason", "titles")
 """What data is quoted between."""
 LATELY = 12
-"""Verdicts of the night that are told in full."""
+"""Verdicts of the night that are told in full, and of what was measured elsewhere."""
 OF_A_LANE = 3
 """Keeps, near misses and changes for the worse that are told of a lane."""
 LONGEST_NOTE = 7_000
@@ -75,9 +75,13 @@ def situation(night: Sequence[Past], before: Sequence[Past], in_hand: Iterable[s
     parts = ["# Where things stand"]
     if night:
         parts += ["The latest verdicts of this night:", experiments(night[-LATELY:])]
-    if known := by_lane([*before, *night]):
+    ours = [one for one in (*before, *night) if not one.elsewhere]
+    if known := by_lane(ours):
         parts += ["All that was tried here, by lane:", quoted("lanes", known, LONGEST_DATA)]
-    if rates := arms.hit_rates([*before, *night]):
+    if theirs := [one for one in before if one.elsewhere]:
+        parts += ["Told by other programs, of other data and machines, and judged by nobody here:"]
+        parts += [experiments(theirs[-LATELY:])]
+    if rates := arms.hit_rates(ours):
         words = ", ".join(f"{arm} {kept} of {tries}" for arm, (kept, tries) in rates.items())
         parts.append(f"Kept, by the strategy that was followed: {words}.")
     if under_way := [plain(title) for title in in_hand]:

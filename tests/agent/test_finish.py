@@ -10,22 +10,21 @@ from agent import git as plumbing
 from agent import opening
 from agent.cli_finish import PULL_REQUEST
 from agent.cli_report import REPORT
-from agent.history import append_to_history
+from agent.history import TOLD, append_to_history
 from agent.journal import Journal, encode, read_journal
-from agent.records import AnyRecord, Experiment, Header, Regained, Reverted
+from agent.records import AnyRecord, Regained, Reverted
 from bench import files
 from bench.errors import UsageError
 from tests.agent.builders import baseline, confirmed, dropped, evidence, header, sha
 from tests.agent.test_night import nightshift
 from tests.chaos.night import make_repo
 
-Told = Header | Experiment | Regained | Reverted
-FIRST: list[Told] = [header(name="monday"), baseline(id="monday-0001"), dropped(2, id="monday-0002")]
-LATER: list[Told] = [
+FIRST: list[TOLD] = [header(name="monday"), baseline(id="monday-0001"), dropped(2, id="monday-0002")]
+LATER: list[TOLD] = [
     confirmed(3, "keep", [-0.02, -0.018], id="monday-0003"),
     Regained(timestamp=5, id="monday-0003", evidence=evidence("short-confirm", -0.01, -0.012)),
 ]
-OTHER: list[Told] = [header(name="tuesday", seed=8), baseline(id="tuesday-0001"), dropped(2, id="tuesday-0002")]
+OTHER: list[TOLD] = [header(name="tuesday", seed=8), baseline(id="tuesday-0001"), dropped(2, id="tuesday-0002")]
 TAKEN_OUT = Reverted(timestamp=9, id="monday-0003", parent=sha(3), sha=sha(9))
 
 
@@ -65,7 +64,7 @@ def test_what_was_learnt_later_needs_no_part_of_its_own() -> None:
 
 def test_a_line_that_an_older_version_wrote_shorter_is_known_again() -> None:
     old = append_to_history("", [*FIRST, *LATER]).replace(',"chance":0.0', "").replace(',"slots":2', "")
-    one_slot: list[Told] = [header(name="monday", slots=1), *FIRST[1:], *LATER]
+    one_slot: list[TOLD] = [header(name="monday", slots=1), *FIRST[1:], *LATER]
     assert append_to_history(old, one_slot) == old
 
 

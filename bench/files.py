@@ -17,6 +17,8 @@ import psutil
 from bench.errors import DiskError, ProposalError
 
 LONGEST_PATH = 200
+DRAFT_NAME = 50
+"""Characters of a file's name in its draft's: a compiled kernel's leaves no room for more than itself."""
 LEAST_ROOM = 64 << 20
 """Bytes; a disk with less free is called full."""
 
@@ -45,7 +47,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     make_folders(path.parent)
     for left in _left_behind(path):
         left.unlink(missing_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft = path.with_name(f".{path.name[:DRAFT_NAME]}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with _told(path):
             with opened(draft, os.O_EXCL) as descriptor:
@@ -72,7 +74,7 @@ def publish(path: Path, content: bytes) -> None:
 
 def _left_behind(path: Path) -> Iterator[Path]:
     """Drafts of `path` whose processes died before they took its place."""
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.????????"):
+    for draft in path.parent.glob(f".{glob.escape(path.name[:DRAFT_NAME])}.*.????????"):
         with contextlib.suppress(ValueError):
             if not psutil.pid_exists(int(draft.name.split(".")[-2])):
                 yield draft

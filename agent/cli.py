@@ -43,7 +43,7 @@ SECTIONS = {
         "replay": Entry("cli_again", "Run an experiment again: do its numbers come back?"),
         "revert": Entry("cli_again", "Take a kept change back out of the research branch."),
         "finish": Entry("cli_finish", "Write a night into the committed history and the notes."),
-        "export": Entry("cli_read", "Print a night in another tool's format."),
+        "export": Entry("cli_export", "Put a night, or its champion, into another tool's form."),
     },
     "Ideas and the library": {
         "idea": Entry("cli_idea", "List the queue, kb/ideas.md, add to it and order it."),

@@ -1,4 +1,4 @@
-"""Commands that read: `log`, `show`, `diff`, `plan`, `export`."""
+"""Commands that read: `log`, `show`, `diff`, `plan`."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from agent import completion, git, history, opening, plan, report, views
+from agent import completion, git, opening, plan, report, views
 from agent.journal import Journal, read_journal
 from agent.records import Experiment
 from agent.transcript import DRAFTS, as_text, read_transcript
@@ -126,14 +126,4 @@ def plan_night(hours: float, name: str | None, as_json: bool) -> None:
         click.echo(plan.as_text(found))
 
 
-@click.command()
-@click.option("--tsv", is_flag=True, required=True, help="karpathy/autoresearch's results.tsv.")
-@NAME
-def export(tsv: bool, name: str | None) -> None:
-    """Print a night in another tool's format."""
-    del tsv
-    _, journal = latest(name)
-    click.echo(history.to_tsv(journal.experiments), nl=False)
-
-
-COMMANDS = (log, show, diff, plan_night, export)
+COMMANDS = (log, show, diff, plan_night)

@@ -4,7 +4,7 @@ A profile sets size, steps and limits, never knobs. A night decides on smoke, br
 the sealed split and `transfer` a run one size class up, both for what a night has kept. The `x4-…` ones train for four
 times the steps, for machines fast enough (`nightshift calibrate` chooses). The `short-…` ones exist so that a first
 night fits a coffee break: their models are barely trained, and every place that shows one of their numbers shows that
-name beside it.
+name beside it. `golf` is for `nightshift export --submission` alone.
 """
 
 from dataclasses import dataclass, replace
@@ -72,11 +72,13 @@ class Profile:
     """Whether a run ends with a fresh process that must give the same answers from prefixes alone, as a keep needs."""
     split: SplitName = "val"
     """What is scored: `val`, which a night searches on, or the sealed `audit`, which it never sees."""
+    cap: int | None = None
+    """The most bytes that artifact and code may take together, where it is not CAP_RATIO times the baseline's."""
 
     @property
     def max_bytes(self) -> int:
         """The most bytes that artifact and code may take together."""
-        return int(self.baseline_bytes * CAP_RATIO)
+        return self.cap or int(self.baseline_bytes * CAP_RATIO)
 
     @property
     def max_wallclock_seconds(self) -> float:
@@ -113,6 +115,30 @@ PROFILES = {
         Profile("short-transfer", "small", steps=6, window=512, val_tokens=16_384, baseline_bytes=1_384_062),
     )
 }
+
+
+def golf(steps: int, hours: float, size: str = "golf") -> Profile:
+    """The challenge's size and cap, on the whole of the split: `hours` for training, and as much for scoring."""
+    seconds = hours * 3600
+    limits = Limits(
+        compile_s=seconds,
+        train_s=seconds,
+        score_s=seconds,
+        total_s=seconds + 120,
+        stall_s=max(90.0, seconds / 10),
+        memory_bytes=32 << 30,
+    )
+    return Profile(
+        "golf",
+        size,
+        steps=steps,
+        window=1024 if size == "golf" else 256,
+        val_tokens=1 << 40,
+        baseline_bytes=0,
+        cap=16_000_000,
+        limits=limits,
+        check_prefixes=True,
+    )
 
 
 def profile(name: str) -> Profile:

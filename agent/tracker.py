@@ -8,6 +8,7 @@ import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from agent import report
@@ -20,6 +21,7 @@ from bench.errors import MachineError, UsageError
 from bench.slots import folder_name
 
 PROJECT = "nightshift"
+LONGEST_NAME = 128
 QUIET = {
     "silent": True,
     "console": "off",
@@ -46,26 +48,32 @@ def write(journal: Journal, folder: Path) -> int:
     if (folder / "wandb").exists():
         raise UsageError(f"{folder} holds runs already: name an empty folder, as each would be there twice")
     files.make_folders(folder)
-    headers = journal.headers
-    for one in journal.experiments:
-        header = headers[one.segment]
-        run = wandb.init(
-            mode="offline",
-            dir=str(folder.resolve()),
-            project=PROJECT,
-            group=header.name,
-            job_type=one.lane or one.source,
-            id=one.id,
-            name=f"{one.id} {one.description}"[:128],
-            tags=[one.status],
-            config=config(header, one),
-            settings=wandb.Settings(**QUIET),
-        )
-        for step, losses in sorted(curves(journal.path.parent / RUNS, one).items()):
-            run.log(losses, step=step)
-        run.summary.update(summary(journal, one))
-        run.finish(exit_code=int(one.status == "crash"))
+    try:
+        for one in journal.experiments:
+            _write(wandb, journal, one, folder)
+    finally:
+        wandb.teardown()  # only then is the last run on disk
     return len(journal.experiments)
+
+
+def _write(wandb: ModuleType, journal: Journal, one: Experiment, folder: Path) -> None:
+    header = journal.headers[one.segment]
+    run = wandb.init(
+        mode="offline",
+        dir=str(folder.resolve()),
+        project=PROJECT,
+        group=header.name,
+        job_type=one.lane or one.source,
+        id=one.id,
+        name=f"{one.id} {one.description}"[:LONGEST_NAME],
+        tags=[one.status],
+        config=config(header, one),
+        settings=wandb.Settings(**QUIET),
+    )
+    for step, losses in sorted(curves(journal.path.parent / RUNS, one).items()):
+        run.log(losses, step=step)
+    run.summary.update(summary(journal, one))
+    run.finish(exit_code=int(one.status == "crash"))
 
 
 def config(header: Header, one: Experiment) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from agent import cli_read, git, history, packing, submission, tracker
-from agent.cli_bench import DATA
+from agent.cli_bench import DATA, overrides
 from agent.opening import home
 from agent.screen import Screen
 from agent.submission import Submission
@@ -35,6 +35,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     help="That a submission's run may train for at the most.",
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Of a submission's run.")
+@click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="Override a knob in a submission's run.")
 @click.option("--github-id", default="", help="Your account, for submission.json.")
 def export(
     tsv: bool,
@@ -45,6 +46,7 @@ def export(
     steps: int,
     hours: float,
     seed: int,
+    settings: tuple[str, ...],
     github_id: str,
 ) -> None:
     """Put a night, or its champion, into another tool's form; choose one of --tsv, --wandb and --submission."""
@@ -55,7 +57,7 @@ def export(
         ref = commit or cli_read.latest(name)[1].champion
         if ref is None:
             raise UsageError("this night has no champion yet; name a --commit")
-        folder = submit(repo, repo.commit_of(ref), golf(steps, hours), seed, github_id, entry)
+        folder = submit(repo, repo.commit_of(ref), golf(steps, hours), seed, settings, github_id, entry)
         click.echo(f"written to {folder}; its README begins with what does not meet the challenge's conditions")
         return
     _, journal = cli_read.latest(name)
@@ -67,7 +69,9 @@ def export(
     click.echo(f"send them with: wandb sync {wandb / 'wandb'}/offline-run-*")
 
 
-def submit(repo: git.Repo, commit: str, profile: Profile, seed: int, github_id: str, root: Path) -> Path:
+def submit(
+    repo: git.Repo, commit: str, profile: Profile, seed: int, settings: tuple[str, ...], github_id: str, root: Path
+) -> Path:
     """Pack a commit into one script, have the bench train and score that, and write its folder below `root`.
 
     Raises RunFailed where the script does not run, or takes more bytes than the cap.
@@ -75,7 +79,14 @@ def submit(repo: git.Repo, commit: str, profile: Profile, seed: int, github_id: 
     data = open_dataset(repo.root / DATA)
     tree = repo.trainer(commit)
     script = packing.pack(tree, f"The trainer of commit {commit[:12]}, packed into one file by Nightshift.")
-    job = Job(packing.as_tree(script), profile, seed, parent=files.tree_key(tree), label=f"submission {commit[:7]}")
+    job = Job(
+        packing.as_tree(script),
+        profile,
+        seed,
+        knobs=overrides(settings, tree, profile.size),
+        parent=files.tree_key(tree),
+        label=f"submission {commit[:7]}",
+    )
     screen = Screen(Console(stderr=True), phases=True)
     with screen, Slots(1, data, home(repo) / "bench", screen.show) as slots:
         found = slots.submit(job).result()
@@ -84,6 +95,7 @@ def submit(repo: git.Repo, commit: str, profile: Profile, seed: int, github_id: 
         script=script,
         profile=profile,
         seed=seed,
+        knobs=job.knobs,
         found=found,
         data=data,
         machine=machine.fingerprint(),

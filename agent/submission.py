@@ -8,6 +8,8 @@ not meet the challenge's conditions. The bench trains and scores the very script
 import datetime
 import json
 import math
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +40,8 @@ class Submission:
     script: bytes
     profile: Profile
     seed: int
+    knobs: Mapping[str, str]
+    """What its environment set apart from the contract's variables."""
     found: Measurement
     data: Dataset
     machine: Fingerprint
@@ -113,6 +117,7 @@ def facts(one: Submission) -> dict[str, object]:
         "bytes_code": found.code_bytes,
         "bytes_model": found.artifact_bytes,
         "seeds": [one.seed],
+        "settings": dict(one.knobs),
         "steps": found.steps,
         "train_tokens": found.train_tokens,
         "training_seconds": round(found.training.wall_s, 1),
@@ -129,7 +134,14 @@ def facts(one: Submission) -> dict[str, object]:
 def readme(one: Submission) -> str:
     """The README, which begins with what does not meet the challenge's conditions."""
     found, profile = one.found, one.profile
-    seconds = profile.max_wallclock_seconds
+    environment = {
+        "SEED": one.seed,
+        "ITERATIONS": profile.steps,
+        "SIZE": profile.size,
+        "MAX_WALLCLOCK_SECONDS": round(profile.max_wallclock_seconds),
+        **one.knobs,
+    }
+    command = " ".join(f"{name}={shlex.quote(str(value))}" for name, value in environment.items())
     unnamed = ["- `submission.json` names no GitHub account yet: fill `github_id` in."] * (not one.github_id)
     return "\n".join(
         [
@@ -157,8 +169,7 @@ def readme(one: Submission) -> str:
             "",
             "```bash",
             "pip install 'mlx[cpu]' numpy zstandard sentencepiece",
-            f"DATA_DIR=path/to/shards RUN_DIR=. SEED={one.seed} ITERATIONS={profile.steps} SIZE={profile.size}"
-            f" MAX_WALLCLOCK_SECONDS={seconds:.0f} python {SCRIPT}",
+            f"DATA_DIR=path/to/shards RUN_DIR=. {command} python {SCRIPT}",
             "```",
             "",
             f"`DATA_DIR` holds `*_train_*.bin`; the run leaves `{ARTIFACT}`. To load that again:",

@@ -117,7 +117,7 @@ def test_a_submission_is_a_folder_of_the_challenge_s_layout_and_says_what_it_was
     repo = plumbing.here(make_repo(tmp_path / "person", small_data.root))
     git(repo.root, "config", "user.name", "A Person")
     commit = repo.commit_of("HEAD")
-    folder = submit(repo, commit, TINY, 5, "person", tmp_path / "golf")
+    folder = submit(repo, commit, TINY, 5, ("QUALITY=0.9",), "person", tmp_path / "golf")
     assert folder.parent == tmp_path / "golf" / "records" / "track_non_record_16mb"
     assert sorted(path.name for path in folder.iterdir()) == [
         *("README.md", "artifact.bin", "submission.json", "train.log", "train_gpt.py"),
@@ -135,10 +135,12 @@ def test_a_submission_is_a_folder_of_the_challenge_s_layout_and_says_what_it_was
     readme = (folder / "README.md").read_text()
     assert readme.splitlines()[2].startswith("**Not a record.**")
     assert readme.index("not on 8×H100") < readme.index("not on FineWeb") < readme.index("## What was measured")
+    assert "ITERATIONS=3 SIZE=tiny MAX_WALLCLOCK_SECONDS=324 QUALITY=0.9 python train_gpt.py" in readme
+    assert told["settings"] == {"QUALITY": "0.9"}
     assert "FineWeb" not in readme.partition("## What was measured")[2]
     assert told["unmet_conditions"][:2] == [line.removeprefix("- ") for line in readme.splitlines()[4:6]]
     with pytest.raises(UsageError, match="is there already"):
-        submit(repo, commit, TINY, 5, "person", tmp_path / "golf")
+        submit(repo, commit, TINY, 5, ("QUALITY=0.9",), "person", tmp_path / "golf")
 
 
 def test_more_bytes_than_the_cap_are_no_submission(small_data: Dataset, tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_more_bytes_than_the_cap_are_no_submission(small_data: Dataset, tmp_path
     settings.write_text(settings.read_text().replace("PADDING = 0", "PADDING = 16000000"))
     git(repo.root, "commit", "--all", "--quiet", "--message=ballast")
     with pytest.raises(RunFailed, match=r"artifact_too_large: .* golf allows 16,000,000"):
-        submit(repo, repo.commit_of("HEAD"), TINY, 5, "", tmp_path / "golf")
+        submit(repo, repo.commit_of("HEAD"), TINY, 5, (), "", tmp_path / "golf")
     assert not (tmp_path / "golf").exists()
 
 
@@ -159,6 +161,7 @@ def test_on_the_challenge_s_own_text_only_what_differs_is_said(small_data: Datas
         script=packed(),
         profile=golf(3, 1),
         seed=5,
+        knobs={},
         found=found,
         data=replace(small_data, source="fineweb"),
         machine=Fingerprint(processor="a processor", blas="none", threads=1, mlx="0.32.4", device="cpu"),

@@ -11,7 +11,6 @@ from agent.queue import IDEAS
 from agent.records import Experiment
 from bench.errors import UsageError
 
-
 WHICH = click.argument("name", metavar="IDEA", shell_complete=completion.ideas)
 
 

@@ -14,8 +14,8 @@ from agent.journal import Journal, records_of
 from agent.lock import holder
 from agent.now import Now, Running, read_now
 from agent.opening import RUNS
-from agent.records import Experiment
 from agent.queue import IDEAS, wishes_path
+from agent.records import Experiment
 from agent.researchers import Queue
 from agent.tail import Tail
 from bench import clock, files

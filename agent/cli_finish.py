@@ -27,7 +27,7 @@ def finish(name: str | None) -> None:
     added, written = finished(repo.root, journal)
     decided = sum(line.startswith('{"run":') for line in added)
     if decided:
-        click.echo(f"{decided} experiments added to {history.HISTORY}")
+        click.echo(f"{decided} experiment{'s' if decided > 1 else ''} added to {history.HISTORY}")
     elif added:
         click.echo(f"what was learnt of this night since is added to {history.HISTORY}")
     else:

@@ -76,11 +76,6 @@ class Foreign:
     parts: tuple[Part, ...]
     """Those with runs, in the file's order."""
 
-    @property
-    def runs(self) -> list[Told]:
-        """All of them."""
-        return [run for part in self.parts for run in part.runs]
-
 
 def read_foreign(content: bytes, file: str) -> Foreign:
     """The runs of a file in either format.

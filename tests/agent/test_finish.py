@@ -100,7 +100,7 @@ def test_all_that_is_told_a_person_and_all_that_is_written_comes_from_one_call(t
     go_on(journal, LATER)
     said = nightshift(repo.root, "finish").stdout
     text = journal.path.with_name(PULL_REQUEST)
-    assert "1 experiments added" in said
+    assert "1 experiment added" in said
     assert "gh pr create --head nightshift/monday --title " in said
     assert f"--body-file {text}" in said
     assert "monday-0003" in text.read_text()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.foreign import append_foreign, read_foreign
 from agent.history import append_to_history
 from agent.journal import Journal
 from agent.records import Experiment, Repaired, Reverted
@@ -125,3 +126,19 @@ def test_the_committed_history_counts_segments_as_the_reader_does(reader: Path, 
     ours = [json.loads(line) for line in text.removesuffix("\n").split("\n")]
     assert [one["segment"] for one in results] == [word["segment"] for word in ours if "run" in word]
     assert [one["run"] for one in results] == list(range(1, 9))
+
+
+def test_what_was_imported_opens_there_under_its_own_metric_and_direction(reader: Path, tmp_path: Path) -> None:
+    log = (
+        '{"type":"config","name":"sorting","metricName":"ops","metricUnit":"/s","bestDirection":"higher"}\n'
+        '{"run":1,"commit":"1234567","metric":1200,"metrics":{},"status":"keep","description":"baseline"}\n'
+    )
+    history = append_to_history("", [header(), baseline()])
+    text, _ = append_foreign(history, read_foreign(log.encode(), "log.jsonl"))
+    (tmp_path / "history.jsonl").write_text(text, encoding="utf-8")
+    state = opened(reader, tmp_path / "history.jsonl")
+    told = [state[key] for key in ("name", "metricName", "metricUnit", "bestDirection", "currentSegment")]
+    assert told == ["elsewhere-sorting", "ops", "/s", "higher", 1]
+    results = state["results"]
+    assert isinstance(results, list)
+    assert [(one["run"], one["metric"], one["segment"]) for one in results] == [(1, 2.3, 0), (2, 1200, 1)]

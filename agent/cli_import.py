@@ -9,6 +9,7 @@ from agent.cli_read import JSON, print_json
 from agent.foreign import Part, append_foreign, read_foreign
 from agent.history import HISTORY, plain
 from bench import files
+from bench.errors import UsageError
 
 
 @click.command("import")
@@ -23,6 +24,8 @@ def import_history(file: Path, name: str, dry_run: bool, as_json: bool) -> None:
     """
     repo = git.here()
     path = repo.root / HISTORY
+    if path.exists() and path.samefile(file):
+        raise UsageError(f"{file} is the committed history itself")
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     foreign = read_foreign(file.read_bytes(), file.name)
     after, named = append_foreign(before, foreign, name)

@@ -222,3 +222,4 @@ def test_import_says_what_it_would_add_adds_it_and_search_finds_it_as_foreign(tm
     assert done.returncode == 1
     assert done.stderr.startswith("nightshift: results.tsv, line 4: status")
     assert (repo / "autoresearch.jsonl").read_bytes() == before
+    assert "is the committed history itself" in nightshift(repo, "import", "autoresearch.jsonl", check=False).stderr

@@ -63,7 +63,9 @@ def add(
     click.echo(f"added to {IDEAS}: {title}")
 
 
-@idea.command("priority", context_settings={"ignore_unknown_options": True})
+@idea.command(
+    "priority", short_help="Have an idea run earlier or later.", context_settings={"ignore_unknown_options": True}
+)
 @WHICH
 @click.argument("number", metavar="N", type=int)
 def set_priority(name: str, number: int) -> None:
@@ -72,7 +74,7 @@ def set_priority(name: str, number: int) -> None:
     click.echo(f"priority {number}: {found.title}")
 
 
-@idea.command()
+@idea.command(short_help="Have an idea run no more, in any night.")
 @WHICH
 @click.option("--undo", is_flag=True, help="Take it back into the queue.")
 def retire(name: str, undo: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from agent import proxy, shapes_library, shapes_night, shapes_report
+from agent import proxy, shapes_library, shapes_live, shapes_night, shapes_report
 from agent.row import Row
 from agent.shape import Shape
 from agent.sizes import Part
@@ -77,6 +77,7 @@ SHAPES: dict[str, type[Any]] = {
     "doctor": Doctor,
     "gc": Garbage,
     "idea list": shapes_library.Ideas,
+    "import": shapes_library.Imported,
     "kb check": shapes_library.Checked,
     "kb ideas": shapes_library.Leads,
     "kb list": shapes_library.Notes,
@@ -92,5 +93,6 @@ SHAPES: dict[str, type[Any]] = {
     "show --transcript": shapes_night.Transcript,
     "stop": shapes_night.Stop,
     "transfer": shapes_night.Transfer,
+    "watch": shapes_live.Watch,
 }
 """By the words that a person types."""

@@ -109,3 +109,24 @@ class Checked(Shape):
     """`nightshift kb check`."""
 
     problems: list[str]
+
+
+class ImportedPart(Shape):
+    """Runs of one metric."""
+
+    metric: str
+    bestDirection: str  # noqa: N815  # the format's own spelling
+    runs: int
+    kept: int
+    best: float | None
+    """The best of those that were kept there."""
+
+
+class Imported(Shape):
+    """`nightshift import`."""
+
+    name: str
+    file: str
+    parts: list[ImportedPart]
+    written: list[str]
+    """Files that a person is to commit; none with `--dry-run`."""

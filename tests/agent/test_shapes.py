@@ -32,11 +32,17 @@ ACTS = {
     "export": "prints another tool's format",
     "finish": "writes the history",
     "idea add": "writes the queue",
+    "idea priority": "says what runs first",
+    "idea retire": "says what runs no more",
     "kb add": "writes notes",
     "revert": "moves a branch",
     "run": "is the night",
 }
 """What has no --json, and why: these act, and what they did is read by another command."""
+TSV = """commit\tval_bpb\tmemory_gb\tstatus\tdescription
+aaaaaaa\t0.997900\t44.0\tkeep\tbaseline
+bbbbbbb\t0.993200\t44.2\tkeep\twarmer
+"""
 IDEAS = """# The queue
 
 ## Better quality
@@ -106,6 +112,7 @@ TYPED = {
     "doctor": ["doctor", "doctor --deep"],
     "gc": ["gc --days 0", "gc --days 0 --yes"],
     "idea list": ["idea list"],
+    "import": ["import elsewhere.tsv --dry-run", "import elsewhere.tsv"],
     "kb check": ["kb check"],
     "kb ideas": ["kb ideas"],
     "kb list": ["kb list"],
@@ -121,6 +128,7 @@ TYPED = {
     "show --transcript": ["show 6 --transcript"],
     "stop": ["stop"],
     "transfer": ["transfer --seeds 2"],
+    "watch": ["watch", "watch --once"],
 }
 """What is typed for each, in this order at the end: what removes something comes last."""
 
@@ -152,6 +160,7 @@ def night(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory, claude:
     words = ("--short", "--name", "n", "--slots", "2", "--max-experiments", "5", "--researcher", "claude")
     nightshift(repo, claude, "run", *words)
     nightshift(repo, claude, "finish")
+    (repo / "elsewhere.tsv").write_text(TSV)
     with (repo / "kb" / "ideas.md").open("a") as queue:
         queue.write(LATER)
     return repo

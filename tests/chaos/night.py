@@ -56,8 +56,8 @@ QALITY = 0.5
 """
 EARLIER = """\
 {"type":"config","name":"earlier","metricName":"val_bpb","metricUnit":"","bestDirection":"lower"}
-{"run":1,"commit":"0000000","metric":2.5,"metrics":{},"status":"keep","description":"baseline","timestamp":1,"segment":0}
-{"run":2,"commit":"0000001","metric":2.4,"metrics":{},"status":"keep","description":"older","timestamp":2,"segment":0}
+{"run":1,"id":"earlier-0001","commit":"0000000","metric":2.5,"metrics":{},"status":"keep","description":"baseline","timestamp":1,"segment":0}
+{"run":2,"id":"earlier-0002","commit":"0000001","metric":2.4,"metrics":{},"status":"keep","description":"older","timestamp":2,"segment":0}
 """
 """The committed history of a night before this one, to which `finish` adds."""
 VERDICTS = [

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby
 
 from rich.text import Text
 
@@ -18,18 +20,19 @@ DASH = 2
 """So many columns of dots are drawn of the second curve, and as many are not: no colour is needed to tell it."""
 
 
-def chart(curves: Sequence[Curve], width: int, height: int, *, plain: bool = False) -> list[Text]:
+@lru_cache(maxsize=4)  # a picture that did not change is drawn again every second
+def chart(curves: tuple[Curve, ...], width: int, height: int, *, plain: bool = False) -> tuple[Text, ...]:
     """One curve or two on one scale, whose ends stand at the left; no lines where there is no curve or no room.
 
     `plain` draws with the characters of ASCII.
     """
     values = [value for curve in curves for _, value in curve]
     if not values:
-        return []
+        return ()
     labels = [f"{max(values):.4f} ", *[""] * (height - 2), f"{min(values):.4f} "]
     margin = max(map(len, labels))
     if width <= margin:
-        return []
+        return ()
     across, down = (1, 1) if plain else (2, 4)
     cells: dict[tuple[int, int], list[int]] = {}
     for number, curve in enumerate(curves):
@@ -37,7 +40,8 @@ def chart(curves: Sequence[Curve], width: int, height: int, *, plain: bool = Fal
             if not number or column // DASH % 2 == 0:
                 bits = cells.setdefault((row // down, column // across), [0, 0])
                 bits[number] |= DOTS[row % down][column % across]
-    return [_line(label.rjust(margin), row, width - margin, cells, plain=plain) for row, label in enumerate(labels)]
+    lines = enumerate(label.rjust(margin) for label in labels)
+    return tuple(_line(label, row, width - margin, cells, plain=plain) for row, label in lines)
 
 
 def _dots(curve: Curve, curves: Sequence[Curve], wide: int, high: int) -> Iterator[tuple[int, int]]:
@@ -69,9 +73,8 @@ def _value(curve: Curve, at: float) -> float:
 
 def _line(label: str, row: int, wide: int, cells: dict[tuple[int, int], list[int]], *, plain: bool) -> Text:
     line = Text.assemble((label, "dim"))
-    for column in range(wide):
-        first, second = cells.get((row, column), (0, 0))
-        number = 0 if first else 1
-        mark = MARKS[number] if plain else chr(BLANK | first | second)
-        line.append(mark if first or second else " ", STYLES[number] if first or second else None)
+    bits = [cells.get((row, column), [0, 0]) for column in range(wide)]
+    for number, group in groupby(bits, key=lambda cell: 0 if cell[0] else 1):
+        marks = ((MARKS[number] if plain else chr(BLANK | cell[0] | cell[1])) if any(cell) else " " for cell in group)
+        line.append("".join(marks), STYLES[number])
     return line

@@ -49,12 +49,12 @@ def follow(night: Watch, console: Console, *, once: bool) -> Seen:
     Where there is no below, each phase of a run is a line. Returns what was seen last.
     """
     seen = night.look()
-    told = {one.id for one in seen.standing.segment[:-LAST]}
+    told = max(len(seen.standing.experiments) - LAST, 0)
     under_way: set[str] = set()
     with below(console, lambda: View(seen)) or contextlib.nullcontext() as view:
         while True:
-            lines = [verdict_line(one) for one in seen.standing.segment if one.id not in told]
-            told.update(one.id for one in seen.standing.segment)
+            lines = [verdict_line(one) for one in seen.standing.experiments[told:]]
+            told += len(lines)
             if view is None and not once:
                 phases = [begun(run.label, run.profile, run.seed, run.phase) for run in seen.runs]
                 lines += [line for line in phases if line not in under_way]

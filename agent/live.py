@@ -4,10 +4,11 @@ A language model may have written a title: it is shown as text, and nothing in i
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
 from agent import report
@@ -37,7 +38,7 @@ class Rows:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Fit the lines to the terminal's width."""
         for run in self.runs:
-            yield _fitted(run_line(run, self.at, options.max_width), options)
+            yield from _fitted(run_line(run, self.at, options.max_width), console, options)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class View:
                 shown.add(number)
                 left -= len(parts[number].lines)
         for number in sorted(shown):
-            yield from (_fitted(line, options) for line in parts[number].lines)
+            for line in parts[number].lines:
+                yield from _fitted(line, console, options)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _losses(traces: Sequence[Trace], width: int, *, ascii_only: bool) -> list[Te
         words += f" ({mine}) and of the champion ({its})"
         step, loss, champion = met
         beside = f"at step {step}: {loss:.4f}, the champion's {champion:.4f}, difference {loss - champion:+.4f}"
-    curves = [thinned(curve, 2 * CHART_WIDTH) for curve in (trace.curve, trace.champion) if curve]
+    curves = tuple(thinned(curve, 2 * CHART_WIDTH) for curve in (trace.curve, trace.champion) if curve)
     drawn = chart(curves, min(width, CHART_WIDTH), CURVE_ROWS, plain=ascii_only)
     return [Text(f"{words}, as the trainer prints it", style="dim"), *drawn, Text(beside)]
 
@@ -139,9 +141,9 @@ def _stairs(standing: Standing, width: int, *, ascii_only: bool) -> list[Text]:
         return []
     words = f"the champions' val_bpb at {standing.profiles}confirm, each on seeds of its own"
     points: list[tuple[int, float]] = []
-    for keep, until in zip(keeps, [*(one.run for one in keeps[1:]), standing.segment[-1].run], strict=True):
+    for keep, until in zip(keeps, [*(one.run for one in keeps[1:]), standing.experiments[-1].run], strict=True):
         points += [(keep.run, keep.metric), (until, keep.metric)]
-    drawn = chart([tuple(points)], min(width, CHART_WIDTH), STAIRS_ROWS, plain=ascii_only) if len(keeps) > 1 else []
+    drawn = chart((tuple(points),), min(width, CHART_WIDTH), STAIRS_ROWS, plain=ascii_only) if len(keeps) > 1 else ()
     last = f"; {report.UNMEASURED}" * any(keep.id in standing.reverted for keep in keeps)
     steps = [_step(keep, standing) for keep in keeps]
     while len(steps) > 2 and len(" → ".join([*steps, last])) > width:
@@ -154,13 +156,13 @@ def _step(keep: Experiment, standing: Standing) -> str:
     return f"{name} {keep.metric:.4f}{' (reverted)' * (keep.id in standing.reverted)}"
 
 
-def _fitted(line: Text, options: ConsoleOptions) -> Text:
+def _fitted(line: Text, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
+    """A line cut to the terminal's width, in characters that it has."""
     fitted = line.copy()
-    fitted.no_wrap = True
     fitted.truncate(options.max_width, overflow="ellipsis")
     if options.ascii_only:
         fitted.plain = fitted.plain.translate(IN_ASCII).encode("ascii", "replace").decode()
-    return fitted
+    return fitted.render(console, end="\n")
 
 
 def as_json(seen: Seen) -> dict[str, object]:
@@ -195,7 +197,7 @@ def as_json(seen: Seen) -> dict[str, object]:
                 "detail": one.detail,
                 "timestamp": one.timestamp,
             }
-            for one in standing.segment[-LAST:]
+            for one in standing.experiments[-LAST:]
         ],
         "next": waiting(seen),
     }

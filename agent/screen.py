@@ -46,8 +46,8 @@ class Screen:
         self.board = board or Board()
         self.view = view or self._rows
         self.log = Console(file=log, width=LOG_WIDTH) if log else None
-        self.live = below(console, self._draw)
         self.drawn: RenderableType = ""
+        self.live = below(console, self._draw)
 
     def __enter__(self) -> Self:
         if self.live:

@@ -57,8 +57,8 @@ class Standing:
     """The champions of the open segment one after the other, its baseline first."""
     reverted: frozenset[str]
     """Ids of those a person took out again."""
-    segment: tuple[Experiment, ...]
-    """All that was decided in the open segment."""
+    experiments: tuple[Experiment, ...]
+    """All that was decided, in earlier segments too."""
     waiting: tuple[str, ...]
     """Titles of what the queue has ready, and of what Claude has drafted."""
 
@@ -119,7 +119,7 @@ class Watch:
 
     def _stand(self) -> Standing:
         journal = self.journal
-        header, segment = journal.header, journal.in_segment()
+        header = journal.header
         commit = journal.champion or (header.base if header else "")
         if commit and commit != self.champion[0]:
             self.champion = commit, files.tree_key(self.repo.trainer(commit))
@@ -130,9 +130,9 @@ class Watch:
             champion=self.champion[1],
             decided=sum(one.source != "baseline" for one in journal.experiments),
             usd=purse.held(journal.records),
-            keeps=tuple(one for one in segment if one.status == "keep"),
+            keeps=tuple(one for one in journal.in_segment() if one.status == "keep"),
             reverted=frozenset(journal.reverted),
-            segment=tuple(segment),
+            experiments=tuple(journal.experiments),
             waiting=(*queued, *drafted),
         )
 

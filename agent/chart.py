@@ -50,7 +50,7 @@ def _dots(curve: Curve, curves: Sequence[Curve], wide: int, high: int) -> Iterat
     values = [value for one in curves for _, value in one]
     first, last, low, top = min(steps), max(steps), min(values), max(values)
     before: int | None = None
-    for column in range(wide):
+    for column in range(wide if last > first else 1):
         at = first + (last - first) * column / max(wide - 1, 1)
         if not curve or not curve[0][0] <= at <= curve[-1][0]:
             continue

@@ -4,6 +4,7 @@ A language model may have written a title: it is shown as text, and nothing in i
 """
 
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -74,16 +75,16 @@ def sections(seen: Seen, width: int, *, ascii_only: bool = False) -> list[Sectio
     """What is seen of a night, from top to bottom."""
     standing = seen.standing
     return [
-        Section(0, [headline(seen)]),
+        Section(0, _prose(headline(seen), width, style="bold")),
         Section(1, [run_line(trace.run, seen.at, width) for trace in seen.traces]),
         Section(3, _losses(seen.traces, width, ascii_only=ascii_only)),
         Section(5, _stairs(standing, width, ascii_only=ascii_only)),
         Section(4, [Text.assemble(("next  ", "dim"), " · ".join(map(plain, waiting(seen))) or "nothing in the queue")]),
-        Section(2, [Text(SHORT, style="yellow")] * (standing.profiles == "short-")),
+        Section(2, _prose(SHORT if standing.profiles == "short-" else "", width, style="yellow")),
     ]
 
 
-def headline(seen: Seen) -> Text:
+def headline(seen: Seen) -> str:
     """How far the night has come, and what is left of its time and money."""
     now, standing = seen.now, seen.standing
     parts = [f"{standing.decided} of {now.max_experiments} experiments" if now else f"{standing.decided} experiments"]
@@ -96,7 +97,7 @@ def headline(seen: Seen) -> Text:
         parts.append(f"${standing.usd:.2f}")
     if not seen.running:
         parts.append("does not run")
-    return Text.assemble((f"night {seen.name}", "bold"), *(f" · {part}" for part in parts))
+    return " · ".join([f"night {seen.name}", *parts])
 
 
 def run_line(run: Running, at: int, width: int) -> Text:
@@ -122,16 +123,16 @@ def _losses(traces: Sequence[Trace], width: int, *, ascii_only: bool) -> list[Te
     if trace is None or not trace.curve:
         return []
     (step, loss), met = trace.curve[-1], trace.met
-    words = f"training loss of {plain(trace.run.label).partition(' ')[0]}"
+    words = f"training loss as the trainer prints it: {plain(trace.run.label).partition(' ')[0]}"
     beside = f"at step {step}: {loss:.4f}"
     if met:
         mine, its = MARKS if ascii_only else ("solid", "dashed")
-        words += f" ({mine}) and of the champion ({its})"
+        words += f" ({mine}), champion ({its})"
         step, loss, champion = met
         beside = f"at step {step}: {loss:.4f}, the champion's {champion:.4f}, difference {loss - champion:+.4f}"
     curves = tuple(thinned(curve, 2 * CHART_WIDTH) for curve in (trace.curve, trace.champion) if curve)
     drawn = chart(curves, min(width, CHART_WIDTH), CURVE_ROWS, plain=ascii_only)
-    return [Text(f"{words}, as the trainer prints it", style="dim"), *drawn, Text(beside)]
+    return [*_prose(words, width, style="dim"), *drawn, *_prose(beside, width)]
 
 
 def _stairs(standing: Standing, width: int, *, ascii_only: bool) -> list[Text]:
@@ -146,14 +147,18 @@ def _stairs(standing: Standing, width: int, *, ascii_only: bool) -> list[Text]:
     drawn = chart((tuple(points),), min(width, CHART_WIDTH), STAIRS_ROWS, plain=ascii_only) if len(keeps) > 1 else ()
     last = f"; {report.UNMEASURED}" * any(keep.id in standing.reverted for keep in keeps)
     steps = [_step(keep, standing) for keep in keeps]
-    while len(steps) > 2 and len(" → ".join([*steps, last])) > width:
+    while len(steps) > 2 and len(" → ".join(steps)) > width:
         steps = [steps[0], "…", *steps[3 if "…" in steps else 2 :]]
-    return [Text(words, style="dim"), *drawn, Text(" → ".join(steps) + last)]
+    return [*_prose(words, width, style="dim"), *drawn, *_prose(" → ".join(steps) + last, width)]
 
 
 def _step(keep: Experiment, standing: Standing) -> str:
     name = "baseline" if keep.source == "baseline" else keep.id.rpartition("-")[2]
     return f"{name} {keep.metric:.4f}{' (reverted)' * (keep.id in standing.reverted)}"
+
+
+def _prose(words: str, width: int, style: str = "") -> list[Text]:
+    return [Text(line, style=style) for line in textwrap.wrap(words, width)]
 
 
 def _fitted(line: Text, console: Console, options: ConsoleOptions) -> Iterable[Segment]:

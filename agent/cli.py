@@ -3,6 +3,7 @@
 A file is imported when a command of its own is typed: not for the help, and not to complete the name of another.
 """
 
+import io
 import signal
 import sys
 from importlib import import_module
@@ -117,6 +118,9 @@ def main() -> None:
         # Under nohup a hang-up is ignored, and stays so.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a character of ours shows a question mark
     try:
         cli.main(prog_name=Path(sys.argv[0]).name, standalone_mode=True)
     except (NightshiftError, OSError) as error:

@@ -87,7 +87,8 @@ def sections(seen: Seen, width: int, *, ascii_only: bool = False) -> list[Sectio
 def headline(seen: Seen) -> str:
     """How far the night has come, and what is left of its time and money."""
     now, standing = seen.now, seen.standing
-    parts = [f"{standing.decided} of {now.max_experiments} experiments" if now else f"{standing.decided} experiments"]
+    decided = f"{standing.decided}" + (f" of {now.max_experiments}" if now else "")
+    parts = [f"{decided} experiment{'s' * (decided != '1')}"]
     if now:
         left = (now.until - seen.at) / 1000
         parts.append(f"{report.duration(left)} left" if left > 0 else "its time is up")

@@ -233,7 +233,7 @@ def test_a_night_is_followed_on_the_screen_to_its_end(scene: Scene) -> None:
             assert text.count("night night · ") == 1
             assert "Worse quality · train" not in text
             night.close()
-            text = shown.until("night night · 1 experiments · does not run", "`nightshift run --name night` goes on")
+            text = shown.until("night night · 1 experiment · does not run", "`nightshift run --name night` goes on")
             assert shown.process.wait(20) == 0
     assert "8 experiments" not in text
     assert text.index("KEEP baseline") < text.index("DISCARD Worse") < text.index("does not run")
@@ -300,7 +300,7 @@ def test_without_a_terminal_each_verdict_and_each_phase_is_a_line(scene: Scene) 
         f"  night-0002 Worse quality · short-breadth · seed 7 · {phase}\n" for phase in ("setup", "train")
     ]
     assert said[3].endswith(" night-0002 DISCARD idea 2 · in words\n")
-    assert rest.startswith("night night · 1 experiments · does not run\n")
+    assert rest.startswith("night night · 1 experiment · does not run\n")
     assert rest.endswith("`nightshift run --name night` goes on, `nightshift log --name night` tells all of it\n")
 
 
@@ -314,6 +314,14 @@ def test_one_look_is_enough_for_programs(scene: Scene) -> None:
     assert found["next"] == ["No effect"]
     assert "night night · 0 of 8 experiments" in once
     assert json.loads(nightshift(scene.root, "watch", "--json").stdout)["running"] is False
+
+
+def test_a_terminal_without_unicode_gets_ascii(scene: Scene) -> None:
+    with alone(here(scene.root), WHAT), terminal(scene.root, "watch", variables={"PYTHONIOENCODING": "ascii"}) as shown:
+        scene.train(CHAMPION, 6.9, 6.8)
+        scene.train(CANDIDATE, 6.5, 6.4)
+        shown.until("KEEP baseline", "night-0002 Worse quality - train 2/10", "6.9000 ..  ..", "at step 2: 6.4000")
+        assert bytes(shown.raw).isascii()
 
 
 def test_where_there_is_no_night_it_says_what_to_type(small_data: Dataset, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Now(Record):
 class Board:
     """The runs under way, from what the bench shows of them; `show` may be called from any thread.
 
-    What a night does is told in the file at `path`. Where there is none, as no night is measured for, nothing is.
+    A night has them told in the file at `path`; what is measured for no night is told nowhere.
     """
 
     path: Path | None = None

@@ -94,6 +94,11 @@ class Claude:
         timeout = httpx2.Timeout(self.settings.timeout_s, connect=CONNECT_S)
         return anthropic.Anthropic(max_retries=0, timeout=timeout)
 
+    def close(self) -> None:
+        """Let go of the connection, where there was one."""
+        if "client" in vars(self):
+            self.client.close()
+
     def ask(self, system: str, data: str) -> str:
         """The whole text of an answer to `data` under the instructions `system`. Raises ModelError for another end."""
         question = Question([{"type": "text", "text": system}], [], [{"role": "user", "content": data}])

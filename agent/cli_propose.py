@@ -1,7 +1,7 @@
 """`propose`: one proposal of Claude's, for a person to look at; nothing is run."""
 
 import re
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import click
@@ -43,16 +43,17 @@ def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_us
     repo = git.here()
     settings = read_settings(repo.root)
     records: list[AnyRecord] = []
-    model = Claude(settings, Purse(settings.model, settings.price, max_usd, note=records.append))
+    money = Purse(settings.model, settings.price, max_usd, note=records.append)
     folder = opening.home(repo) / DRAFTS
     sha = repo.commit_of(start)
     standing = Standing(Champion(sha, repo.trainer(sha)), [])
     name = f"p{len(list(folder.glob('p*.jsonl'))) + 1:04d}"
-    desk = Desk(repo, folder, profile("smoke").size, clock.now_ms(), model, settings.model)
-    dialogue = desk.open(name, standing, _task(repo, idea, paper))
-    task, size, champion = dialogue.task, desk.size, standing.champion.tree
-    click.echo(f"Claude writes {name} ({task.arm}): {task.title}", err=True)
-    found = dialogue.proposal(lambda one: _applies(one, champion, size))
+    with closing(Claude(settings, money)) as model:
+        desk = Desk(repo, folder, profile("smoke").size, clock.now_ms(), model, settings.model)
+        dialogue = desk.open(name, standing, _task(repo, idea, paper))
+        task, size, champion = dialogue.task, desk.size, standing.champion.tree
+        click.echo(f"Claude writes {name} ({task.arm}): {task.title}", err=True)
+        found = dialogue.proposal(lambda one: _applies(one, champion, size))
     changed = candidate_tree(found, champion, size, [])
     usage, usd = purse.of_draft(records, name)
     assert found.authored

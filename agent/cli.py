@@ -31,6 +31,7 @@ SECTIONS = {
     },
     "While a night runs": {
         "watch": Entry("cli_running", "Show a night live: what runs, the champion, verdicts, the queue."),
+        "dashboard": Entry("cli_dashboard", "Show a night in a browser, with its queue."),
         "attach": Entry("cli_running", "Follow what the night that runs here says."),
         "stop": Entry("cli_running", "End what runs here once its runs under way are done."),
     },

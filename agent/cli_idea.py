@@ -24,12 +24,12 @@ def idea() -> None:
 @JSON
 def list_ideas(name: str | None, as_json: bool) -> None:
     """List the ideas with where each stands, joined from a night's journal."""
-    ideas, problems = queue.read_queue(git.here())
-    rows = queue.rows(ideas, _decided(name))
+    repo, decided = git.here(), _decided(name)
     if as_json:
-        print_json({"ideas": rows, "problems": [{"line": problem.line, "text": problem.text} for problem in problems]})
+        print_json(queue.as_json(repo, decided))
         return
-    for row in rows:
+    ideas, problems = queue.read_queue(repo)
+    for row in queue.rows(ideas, decided):
         click.echo(f"{row['priority']:>4}  {row['lane']:<13} {row['title']:<48} {row['state']}")
     for problem in problems:
         click.echo(f"{IDEAS}, line {problem.line}: {problem.text}", err=True)

@@ -21,14 +21,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def latest_path(name: str | None) -> tuple[git.Repo, Path]:
     """Where the journal of that night is, or of the one written to last. Raises UsageError where there is none."""
     repo = git.here()
-    if name is not None:
-        path = opening.journal_path(repo, name)
-    else:
-        paths = opening.home(repo).glob("*/autoresearch.jsonl")
-        path = max(paths, key=lambda path: path.stat().st_mtime, default=Path())
-    if not path.is_file():
-        raise UsageError(f"no night {name!r} here" if name else "no night here yet: type `nightshift run`")
-    return repo, path
+    return repo, opening.night_path(repo, name)
 
 
 def latest(name: str | None) -> tuple[git.Repo, Journal]:

@@ -184,7 +184,7 @@ def as_json(seen: Seen) -> dict[str, object]:
         "experiments": {"decided": standing.decided, "most": now.max_experiments if now else None},
         "left_s": max(now.until - seen.at, 0) / 1000 if now else None,
         "usd": {"at_most": standing.usd, "most": now.max_usd if now else None},
-        "runs": [_run_as_json(trace, seen.at) for trace in seen.traces],
+        "runs": [run_as_json(trace, seen.at) for trace in seen.traces],
         "champions": [
             {
                 "id": one.id,
@@ -209,7 +209,8 @@ def as_json(seen: Seen) -> dict[str, object]:
     }
 
 
-def _run_as_json(trace: Trace, at: int) -> dict[str, object]:
+def run_as_json(trace: Trace, at: int) -> dict[str, object]:
+    """A run under way, at that moment."""
     run, met = trace.run, trace.met
     return {
         "label": run.label,

@@ -40,6 +40,17 @@ def journal_path(repo: Repo, name: str) -> Path:
     return home(repo) / name / "autoresearch.jsonl"
 
 
+def night_path(repo: Repo, name: str | None) -> Path:
+    """Where the journal of that night lies, or of the one written to last. Raises UsageError where there is none."""
+    if name is not None:
+        path = journal_path(repo, name)
+    else:
+        path = max(home(repo).glob("*/autoresearch.jsonl"), key=lambda path: path.stat().st_mtime, default=Path())
+    if not path.is_file():
+        raise UsageError(f"no night {name!r} here" if name else "no night here yet: type `nightshift run`")
+    return path
+
+
 def experience_path(repo: Repo) -> Path:
     """Where this machine's experience is kept; `nightshift calibrate` makes it afresh from its journal."""
     return home(repo) / "experience.json"

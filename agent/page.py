@@ -29,9 +29,9 @@ def render(morning: Mapping[str, Any], *, live: bool = False, token: str = "") -
 
     A `live` one may speak to the server that it came from, to which `token` makes it known.
     """
-    sheets, parts = ((*STYLES, "live.css"), (SCRIPTS, ("live.js",))) if live else (STYLES, (SCRIPTS,))
+    sheets, parts = ((*STYLES, "live.css"), (*SCRIPTS, "live.js")) if live else (STYLES, SCRIPTS)
     styles = [_text(name) for name in sheets]
-    scripts = [_text(f"{UPLOT}.js"), *map(_scoped, parts)]
+    scripts = [_text(f"{UPLOT}.js"), _scoped(parts)]
     return Template(_text("page.html")).substitute(
         policy=_policy(styles, scripts, "'self'" if live else "'none'"),
         title=escape(f"Night {morning['night']['name']}: {morning['headline']['title']}"),

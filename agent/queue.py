@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import fcntl
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
 
@@ -111,6 +112,12 @@ def _changing(repo: Repo) -> Iterator[None]:
     with files.opened(path) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+
+
+def as_json(repo: Repo, decided: Mapping[str, Experiment]) -> dict[str, object]:
+    """The queue under stable keys: a row an idea, and what is wrong with other entries by their lines."""
+    ideas, problems = read_queue(repo)
+    return {"ideas": rows(ideas, decided), "problems": [asdict(problem) for problem in problems]}
 
 
 def rows(ideas: Sequence[Idea], decided: Mapping[str, Experiment]) -> list[Row]:

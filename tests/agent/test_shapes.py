@@ -28,6 +28,7 @@ ACTS = {
     "calibrate": "measures, and says so as it goes",
     "chronicle": "writes a page",
     "completion": "prints a script",
+    "dashboard": "serves a page; /morning.json and /ideas.json are for programs",
     "data prepare": "writes the data",
     "export": "prints another tool's format",
     "finish": "writes the history",

@@ -16,7 +16,8 @@ import tempfile
 import termios
 import threading
 import time
-from itertools import cycle, islice
+from collections.abc import Iterator
+from itertools import count, cycle, islice
 from pathlib import Path
 
 import psutil
@@ -45,8 +46,7 @@ EVERY_VERDICT_S = 10
 def main(seconds: int = 60) -> None:
     """Print it all."""
     with tempfile.TemporaryDirectory() as temporary:
-        clone = Path(temporary) / "clone"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        clone = cloned(Path(temporary))
         repo = here(clone)
         path = journal_path(repo, NAME)
         head = repo.commit_of("HEAD")
@@ -58,6 +58,12 @@ def main(seconds: int = 60) -> None:
     print(f"start          {began_s:6.2f} CPU s, once")
     print(f"watching       {watched_s:6.2f} CPU s in {wall_s:.0f} s")
     print(f"share          {100 * share:6.2f} % of a core ({'within' if share <= MOST_SHARE else 'over'} 1 %)")
+
+
+def cloned(folder: Path) -> Path:
+    """A repository like this one."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder / "clone")], check=True)
+    return folder / "clone"
 
 
 def write(path: Path, head: str) -> list[str]:
@@ -78,16 +84,6 @@ def watch(
     clone: Path, path: Path, trainer: dict[str, bytes], waiting: list[str], seconds: int
 ) -> tuple[int, tuple[float, float, float]]:
     """Bytes drawn; CPU seconds of the start, CPU seconds after it, and the wall seconds of those."""
-    folder = path.parent
-    budget = profile("x4-confirm")
-    board = Board(folder / NOW, time.time_ns() // 1_000_000 + 3_600_000, 2000, 5.0)
-    jobs = [
-        Job(trainer, budget, SEED, label=f"{NAME}-1001 champion"),
-        Job({**trainer, "trainer/more.py": b""}, budget, SEED, label=f"{NAME}-1001 A title"),
-    ]
-    runs = [folder / RUNS / folder_name(files.tree_key(job.tree), budget.name, SEED) for job in jobs]
-    for run in runs:
-        run.mkdir(parents=True)
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     drawn: list[int] = []
@@ -100,23 +96,38 @@ def watch(
         process = psutil.Process(watching.pid)
         try:
             began_s = began = 0.0
-            for second in range(1, int(STARTED_S) + seconds + 1):
-                for job, run in zip(jobs, runs, strict=True):
-                    word = Progress(phase="train", step=4 * second % budget.steps, loss=7.0 - second / 100)
-                    with (run / PROGRESS).open("a") as progress:
-                        progress.write(f"{word.model_dump_json()}\n")
-                    board.show(job, word)
-                board.tell()
-                if second % EVERY_VERDICT_S == 0:
-                    with path.open("a", encoding="utf-8") as journal:
-                        journal.write(f"{waiting.pop(0)}\n")
-                time.sleep(1.0)
+            for second in islice(seconds_of(path, trainer, waiting), int(STARTED_S) + seconds):
                 assert watching.poll() is None, "the watching ended"
                 if second == STARTED_S:
                     began_s, began = cpu_s(process), time.monotonic()
             return sum(drawn), (began_s, cpu_s(process) - began_s, time.monotonic() - began)
         finally:
             watching.terminate()
+
+
+def seconds_of(path: Path, trainer: dict[str, bytes], waiting: list[str]) -> Iterator[int]:
+    """The night goes on: each second has passed when its number is given, from 1."""
+    folder, budget = path.parent, profile("x4-confirm")
+    board = Board(folder / NOW, time.time_ns() // 1_000_000 + 3_600_000, 2000, 5.0)
+    jobs = [
+        Job(trainer, budget, SEED, label=f"{NAME}-1001 champion"),
+        Job({**trainer, "trainer/more.py": b""}, budget, SEED, label=f"{NAME}-1001 A title"),
+    ]
+    runs = [folder / RUNS / folder_name(files.tree_key(job.tree), budget.name, SEED) for job in jobs]
+    for run in runs:
+        run.mkdir(parents=True)
+    for second in count(1):
+        for job, run in zip(jobs, runs, strict=True):
+            word = Progress(phase="train", step=4 * second % budget.steps, loss=7.0 - second / 100)
+            with (run / PROGRESS).open("a") as progress:
+                progress.write(f"{word.model_dump_json()}\n")
+            board.show(job, word)
+        board.tell()
+        if second % EVERY_VERDICT_S == 0:
+            with path.open("a", encoding="utf-8") as journal:
+                journal.write(f"{waiting.pop(0)}\n")
+        time.sleep(1.0)
+        yield second
 
 
 def drain(master: int, drawn: list[int]) -> None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 
 from bench.files import tree_key
+from bench.source import parsed
 
 Tree = Mapping[str, bytes]
 
@@ -18,7 +19,7 @@ def parse(source: bytes) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an invalid escape is a warning about the candidate, not about this program
         try:
-            module = ast.parse(source)
+            module = parsed(source)
             # `return` outside a function and its like are found by the compiler, not by the parser
             compile(module, "<candidate>", "exec", dont_inherit=True)
         except SyntaxError:

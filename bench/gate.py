@@ -15,6 +15,7 @@ from bench import reach, seeds
 from bench.errors import ProposalError
 from bench.files import is_plain
 from bench.names import Names, names_of
+from bench.source import parsed
 
 Tree = Mapping[str, bytes]
 
@@ -175,7 +176,7 @@ def _parse_all(tree: Tree, *, must: Collection[str]) -> dict[str, ast.Module]:
 def _parsed(content: bytes) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an invalid escape is a warning about the candidate
-        module = ast.parse(content)
+        module = parsed(content)
     level: list[ast.AST] = [module]
     for _ in range(DEEPEST):
         level = [child for node in level for child in ast.iter_child_nodes(node)]

@@ -18,7 +18,7 @@ from agent.toolbox import Toolbox
 from bench.errors import JournalError, UsageError
 from tests.agent.builders import baseline, confirmed, header
 from tests.agent.test_night import nightshift
-from tests.chaos.night import make_repo
+from tests.chaos.night import EARLIER, make_repo
 
 TSV = (
     "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
@@ -203,7 +203,7 @@ def test_import_says_what_it_would_add_adds_it_and_search_finds_it_as_foreign(tm
     log.write_text(TSV)
     said = nightshift(repo, "import", str(log), "--dry-run").stdout
     assert "would add 4 runs in val_bpb (lower is better), 2 kept there, the best kept there 0.9932" in said
-    assert not (repo / "autoresearch.jsonl").exists()
+    assert (repo / "autoresearch.jsonl").read_text() == EARLIER
 
     told = json.loads(nightshift(repo, "import", str(log), "--json").stdout)
     assert told["name"] == "elsewhere-results"
@@ -213,7 +213,8 @@ def test_import_says_what_it_would_add_adds_it_and_search_finds_it_as_foreign(tm
     assert (hit["page"], hit["kind"]) == ("elsewhere-results-0002", "elsewhere")
     assert "Measured elsewhere" in (repo / "kb" / "chronology.md").read_text()
     assert nightshift(repo, "kb", "check", check=False).stdout == "0 notes, 0 problems\n"
-    assert {one.kept for one in library.experiments(plumbing.here(repo))} == {False}
+    imported = [one for one in library.experiments(plumbing.here(repo)) if one.id.startswith("elsewhere-")]
+    assert [one.kept for one in imported] == [False] * 4
 
     before = (repo / "autoresearch.jsonl").read_bytes()
     assert "already, as elsewhere-results" in nightshift(repo, "import", str(log), check=False).stderr

@@ -14,6 +14,8 @@ from agent.door import LOOPBACK
 from bench.errors import UsageError
 
 PORT = 8642
+EVERYWHERE = ("0.0.0.0", "::")
+"""Addresses to listen at that nobody can open."""
 PATIENCE_S = 2
 """For answers under way when it ends."""
 
@@ -35,7 +37,7 @@ def dashboard(name: str | None, host: str, port: int, open_it: bool) -> None:
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     token, loopback = secrets.token_urlsafe(), host in LOOPBACK
-    shown = f"[{host}]" if ":" in host else host
+    shown = socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}/" + ("" if loopback else f"?token={token}")
     server = uvicorn.Server(
         uvicorn.Config(

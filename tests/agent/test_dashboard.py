@@ -245,7 +245,9 @@ def test_what_is_sent_is_bounded_and_must_read(lasting: Lasting) -> None:
 
 def test_off_loopback_reading_needs_the_printed_address_too(repo: git.Repo) -> None:
     with serving(repo.root, "--host", "0.0.0.0") as served:
-        address, token = served.address.replace("0.0.0.0", "127.0.0.1").split("?token=")
+        printed = httpx.URL(served.address)
+        assert printed.host == socket.gethostname().lower()
+        address, token = f"http://127.0.0.1:{printed.port}/", printed.params["token"]
         for path in ("", "morning.json", "ideas.json", "events", "?token=guessed"):
             assert httpx.get(f"{address}{path}").status_code == 403
         with httpx.Client(base_url=address) as client:

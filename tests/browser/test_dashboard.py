@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import copytree
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -245,7 +246,7 @@ def test_it_fits_its_window_and_axe_finds_nothing_serious(width: int, scheme: st
 def test_off_loopback_the_printed_address_lets_the_page_in(repo: git.Repo, browser: Browser) -> None:
     with serving(repo.root, "--host", "0.0.0.0") as served:
         page = browser.new_page()
-        page.goto(served.address.replace("0.0.0.0", "127.0.0.1"))
+        page.goto(str(httpx.URL(served.address).copy_with(host="127.0.0.1")))
         told(page)
         assert "token" not in page.url
         fill(page, title="From afar", text="words")

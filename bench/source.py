@@ -4,7 +4,7 @@ import ast
 from threading import Lock
 
 _ALONE = Lock()
-"""CPython before 3.12 counts the depth of all threads' parsing together, and fails where two overlap (its issue 106905)."""
+"""CPython 3.11 counts the depth of all threads' parsing together, and fails where two overlap (its issue 106905)."""
 
 
 def parsed(source: bytes | str) -> ast.Module:

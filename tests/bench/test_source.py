@@ -1,15 +1,27 @@
-"""A candidate's text is parsed from any thread."""
+"""A candidate's text is parsed from any thread, by one at a time."""
 
 import ast
+import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from bench.source import parsed
+import pytest
 
-SOURCES = [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "agent").glob("*.py"))]
+from bench import source
 
 
-def test_threads_that_parse_side_by_side_do_not_disturb_each_other() -> None:
+def test_no_two_threads_parse_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, most, parse = list[bytes](), list[int](), ast.parse
+
+    def slowly(content: bytes) -> ast.Module:
+        at_work.append(content)
+        most.append(len(at_work))
+        time.sleep(0.01)
+        at_work.remove(content)
+        return parse(content)
+
+    monkeypatch.setattr(ast, "parse", slowly)
+    texts = [f"x = {number}\n".encode() for number in range(8)]
     with ThreadPoolExecutor(4) as pool:
-        trees = list(pool.map(parsed, SOURCES * 4))
-    assert [ast.dump(tree) for tree in trees[: len(SOURCES)]] == [ast.dump(parsed(source)) for source in SOURCES]
+        trees = list(pool.map(source.parsed, texts))
+    assert max(most) == 1
+    assert [ast.unparse(tree) for tree in trees] == [text.decode().strip() for text in texts]

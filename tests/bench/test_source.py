@@ -19,9 +19,9 @@ def test_no_two_threads_parse_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         at_work.remove(content)
         return parse(content)
 
-    monkeypatch.setattr(ast, "parse", slowly)
     texts = [f"x = {number}\n".encode() for number in range(8)]
-    with ThreadPoolExecutor(4) as pool:
+    with monkeypatch.context() as patched, ThreadPoolExecutor(4) as pool:
+        patched.setattr(ast, "parse", slowly)
         trees = list(pool.map(source.parsed, texts))
     assert max(most) == 1
     assert [ast.unparse(tree) for tree in trees] == [text.decode().strip() for text in texts]

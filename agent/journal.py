@@ -7,8 +7,10 @@ because a journal with a hole in it is no journal.
 
 import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -180,22 +182,7 @@ def read_journal(path: Path) -> Journal:
 
     Raises JournalError, naming the line.
     """
-    records = records_of(_content(path).split(b"\n")[:-1], path)
-    return Journal(path, records, found=len(records))
-
-
-def records_of(lines: Sequence[bytes], path: Path, before: int = 0) -> list[AnyRecord]:
-    """The records in whole lines of the journal at `path`, of which so many came before.
-
-    Kinds of records that this version does not know are passed over. Raises JournalError, naming the line.
-    """
-    collecting = gc.isenabled()
-    gc.disable()  # of a hundred thousand records none is garbage, and looking for it takes as long as reading them
-    try:
-        return [found for number, line in enumerate(lines, before + 1) if (found := _record(line, path, number))]
-    finally:
-        if collecting:
-            gc.enable()
+    return _journal(path, _content(path))
 
 
 def open_journal(path: Path) -> Journal:
@@ -203,16 +190,37 @@ def open_journal(path: Path) -> Journal:
 
     Raises JournalError, and DiskError.
     """
-    journal = read_journal(path)
+    content = _content(path)
+    journal = _journal(path, content)
     if any(header.version > VERSION for header in journal.headers):
         raise JournalError(f"{path} was written by a newer nightshift: update this one (pip install -U), or use --name")
     if path.exists():
         files.sync_folder(path.parent)  # should a crash have come between the file's first line and its name
-        content = _content(path)
         if torn := len(content) - content.rfind(b"\n") - 1:
             files.cut(path, len(content) - torn)
             journal.append(Repaired(timestamp=clock.now_ms(), what=f"cut off a torn last line of {torn} bytes"))
     return journal
+
+
+def records_of(lines: Iterable[bytes], path: Path, before: int = 0) -> list[AnyRecord]:
+    """The records in whole lines of the journal at `path`, of which so many came before.
+
+    Kinds of records that this version does not know are passed over. Raises JournalError, naming the line.
+    """
+    return [found for number, line in enumerate(lines, before + 1) if (found := _record(line, path, number))]
+
+
+def _journal(path: Path, content: bytes) -> Journal:
+    collecting = gc.isenabled()
+    gc.disable()  # of a hundred thousand records none is garbage, and looking for it takes as long as reading them
+    try:
+        records = records_of(islice(BytesIO(content), content.count(b"\n")), path)
+    finally:
+        if collecting:
+            gc.freeze()  # for the same reason they go straight to the oldest generation: it is looked through least
+            gc.unfreeze()
+            gc.enable()
+    return Journal(path, records, found=len(records))
 
 
 def _record(line: bytes, path: Path, number: int) -> AnyRecord | None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.journal import Journal, encode, open_journal, read_journal
-from agent.records import VERSION, Repaired
+from agent.records import VERSION, Experiment, Repaired
 from bench.errors import DiskError, JournalError
 from tests.agent.builders import dropped, experiment, header, knob
 
@@ -270,7 +270,7 @@ MANY = 2_000
 def test_a_long_journal_is_read_without_looking_for_garbage_and_parsed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of the two doubles what reading takes: scripts/measure_journal.py."""
+    """Looking doubles what reading takes, and so does parsing twice: scripts/measure_journal.py."""
     path = tmp_path / "j.jsonl"
     line = encode(dropped(2, **knob("MATRIX_LR", 0.04, 0.06)))
     lines = [line.replace('"run":2,', f'"run":{number},', 1) for number in range(1, MANY + 1)]
@@ -295,4 +295,6 @@ def test_a_long_journal_is_read_without_looking_for_garbage_and_parsed_once(
     assert len(journal.experiments) == MANY
     assert len(by_way_of_json) == 1, "the header's line alone"
     assert not [look for look in looks if look.startswith("start")][1:], "one may come as it is switched on again"
+    young = [one for generation in (0, 1) for one in gc.get_objects(generation)]
+    assert not [one for one in young if type(one) is Experiment], "and it would look through every record"
     assert gc.isenabled()

@@ -14,9 +14,11 @@ from agent.knobs import read_knobs
 from agent.lab import Lab, Subject
 from agent.proposal import SETTINGS, Proposal
 from agent.records import Evidence, Experiment, Regained, Run
+from agent.scope import TRAINER, Scope
 from agent.tree import Tree
 from agent.twins import without_stale
 from agent.verdict import Verdict
+from agent.yardstick import BITS, Yardstick
 from bench import clock, files, gate
 from bench.errors import ChampionFails, ProposalError, RunFailed
 from bench.profiles import Profile
@@ -54,6 +56,7 @@ class Attempt:
     proposal: Proposal
     started: float = field(default_factory=lambda: clock.monotonic())
     tree: Tree = field(default_factory=dict)
+    yardstick: Yardstick = BITS
     before: dict[str, str] = field(default_factory=dict)
     """The value in force of each knob that is changed, before the change."""
     sha: str = ""
@@ -69,7 +72,7 @@ class Attempt:
         return Experiment(
             run=self.run,
             commit=self.sha[:7],
-            metric=self.confirm.candidate_bpb if self.confirm else 0.0,
+            metric=self.yardstick.own(self.confirm.candidate_bpb) if self.confirm else 0.0,
             metrics=self._metrics(),
             status=outcome.status,
             description=idea.title,
@@ -95,6 +98,7 @@ class Attempt:
             confirm=self.confirm,
             authored=idea.authored,
             wall_s=clock.monotonic() - self.started,
+            yardstick=self.yardstick,
         )
 
     def _asi(self) -> dict[str, str]:
@@ -108,9 +112,9 @@ class Attempt:
     def _metrics(self) -> dict[str, float]:
         found: dict[str, float] = {}
         if self.breadth:
-            found["breadth_difference"] = self.breadth.mean
+            found["breadth_difference"] = self.yardstick.own(self.breadth.mean)
         if self.confirm:
-            found["confirm_difference"] = self.confirm.mean
+            found["confirm_difference"] = self.yardstick.own(self.confirm.mean)
         if self.cost_ratio:
             found["cost_ratio"] = self.cost_ratio
         mine = [run for run in self.runs if run.role == "candidate" and run.reason is None]
@@ -143,7 +147,7 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
     Raises ProposalError, before any compute is spent, for what does not apply, is refused by its text alone, changes
     nothing, or was tried already.
     """
-    changed = candidate_tree(this.proposal, this.champion.tree, size, journal.in_segment())
+    changed = candidate_tree(this.proposal, this.champion.tree, size, journal.in_segment(), repo.scope)
     in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
     this.before = {name: repr(in_force(name, size)) for name, _ in this.proposal.knobs}
     this.tree = changed
@@ -151,10 +155,16 @@ def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> 
     repo.point(f"{CANDIDATES}/{this.id}", this.sha)
 
 
-def candidate_tree(tried: Proposal, champion: Tree, size: str, decided: Sequence[Experiment]) -> dict[str, bytes]:
-    """The champion's files with the proposal in them. Raises ProposalError as `apply_and_commit` does."""
-    proposed = proposal.apply(tried, champion, size)
-    gate.check(proposed, champion)
+def candidate_tree(
+    tried: Proposal, champion: Tree, size: str, decided: Sequence[Experiment], scope: Scope = TRAINER
+) -> dict[str, bytes]:
+    """The champion's files with the proposal in them. Raises ProposalError as `apply_and_commit` does.
+
+    The gate knows what a trainer is; what a script of a person's may hold is that person's business.
+    """
+    proposed = proposal.apply(tried, champion, size, scope)
+    if scope == TRAINER:
+        gate.check(proposed, champion)
     changed = without_stale(champion, proposed)
     syntax = tree.syntax_key(changed)
     if syntax == tree.syntax_key(champion):
@@ -193,28 +203,31 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
         this.cost_ratio, refused = cost.over_budget(budget.max_cost, cost.ratio(runs), again)
         return refused
 
-    lab.check(run(laboratory.profile("smoke"), [candidate], 0, 1))
+    if laboratory.smokes:
+        lab.check(run(laboratory.profile("smoke"), [candidate], 0, 1))
 
     experience, lane = laboratory.experience(), this.proposal.lane
     noise = experience.noise("confirm", lane)
     breadth = laboratory.profile("breadth")
     runs = run(breadth, [candidate, champion], 0, promotion.BREADTH_PAIRS)
-    this.breadth = verdict.weigh(breadth.name, lab.pairs(runs), experience.noise("breadth", lane))
+    this.breadth = verdict.weigh(breadth.name, lab.pairs(runs), experience.noise("breadth", lane), this.yardstick)
     this.cost_ratio = cost.ratio(runs)
     lab.check_seeds(runs)
     dropped = promotion.gate(this.breadth, experience.promotion(), noise, this.id)
-    if dropped := dropped or cost.over_memory(runs) or over_budget(breadth, runs):
+    if dropped := dropped or cost.over_memory(breadth.max_memory, runs) or over_budget(breadth, runs):
         return dropped
 
     confirm = laboratory.profile("confirm")
     runs = []
     for first, count in pairwise((0, *verdict.LOOKS)):
         runs += run(confirm, [candidate, champion], first, count - first)
-        this.confirm = verdict.weigh(confirm.name, lab.pairs(runs), noise)
+        this.confirm = verdict.weigh(confirm.name, lab.pairs(runs), noise, this.yardstick)
         lab.check_seeds(runs)
         if decided := verdict.decide(this.confirm):
+            if decided.status != "keep":
+                return decided
             # Only a keep is worth a second look: what costs more at these steps alone would slip through breadth.
-            return (decided.status == "keep" and (cost.over_memory(runs) or over_budget(confirm, runs))) or decided
+            return cost.over_memory(confirm.max_memory, runs) or over_budget(confirm, runs) or decided
     raise AssertionError("the last look decides")
 
 
@@ -239,12 +252,19 @@ def keep(experiment: Experiment, this: Attempt, repo: Repo) -> Experiment:
         f"{TRAILER_ID}: {experiment.id}",
         f"Nightshift-Idea: {experiment.idea or experiment.source}",
         f"Nightshift-Profile: {experiment.confirm.profile}, {len(experiment.confirm.pairs)} seeds",
-        f"Val-Bpb-Before: {experiment.confirm.champion_bpb:.6f}",
-        f"Val-Bpb-After: {experiment.confirm.candidate_bpb:.6f}",
+        *_before_and_after(experiment.confirm),
     )
     sha = repo.write_commit(experiment.parent, this.tree, message(this.proposal, *trailers))
     repo.point(f"{CANDIDATES}/{experiment.id}", sha)
     return experiment.model_copy(update={"sha": sha, "commit": sha[:7]})
+
+
+def _before_and_after(evidence: Evidence) -> tuple[str, str]:
+    yardstick, means = evidence.yardstick, (evidence.champion_bpb, evidence.candidate_bpb)
+    before, after = (f"{yardstick.own(mean):.6f}" for mean in means)
+    if yardstick.judged:
+        return f"Val-Bpb-Before: {before}", f"Val-Bpb-After: {after}"
+    return f"Unjudged-Before: {yardstick.name} {before}", f"Unjudged-After: {yardstick.name} {after}"
 
 
 def regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
@@ -265,7 +285,7 @@ def _regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
     runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS, parent))
     noise = laboratory.experience().noise("confirm", kept.lane)
     try:
-        evidence = verdict.weigh(confirm.name, lab.pairs(runs), noise)
+        evidence = verdict.weigh(confirm.name, lab.pairs(runs), noise, laboratory.header.yardstick)
     except RunFailed as failure:  # the kept change is the champion now
         raise ChampionFails(str(failure)) from failure
     return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=evidence)

@@ -25,6 +25,7 @@ from bench.slots import Slots
 def replay(experiment_id: str, name: str | None, as_json: bool) -> None:
     """Run an experiment's commit again, seed by seed, and say whether the numbers came back. ID: see `show`."""
     repo, journal = cli_read.latest(name)
+    repo.must_have_trainer("a replay")
     experiment = cli_read.find(journal, experiment_id)
     header = journal.headers[experiment.segment]
     data = open_dataset(repo.root / DATA)

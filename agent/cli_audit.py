@@ -34,6 +34,7 @@ def audit(name: str | None, seeds: int, as_json: bool) -> None:
     same command goes on from there.
     """
     repo, path = cli_read.latest_path(name)
+    repo.must_have_trainer("an audit")
     with alone(repo, f"audit of night {path.parent.name}"):
         journal = open_journal(path)
         recorded = journal.audited
@@ -58,6 +59,7 @@ def transfer(name: str | None, seeds: int, as_json: bool) -> None:
     No keep is measured twice. Ctrl-C ends it cleanly, and the same command goes on from there.
     """
     repo, path = cli_read.latest_path(name)
+    repo.must_have_trainer("a transfer")
     with alone(repo, f"transfer of night {path.parent.name}"):
         journal = open_journal(path)
         keeps = auditing.standing(journal)

@@ -14,12 +14,15 @@ from agent.lock import alone
 from agent.opening import home
 from agent.proposal import SETTINGS
 from agent.screen import Screen
+from agent.yardstick import UNJUDGED, of_script
 from bench import files, machine
 from bench.data import open_dataset
 from bench.errors import ProposalError, UsageError
 from bench.job import Job, Measurement
 from bench.measure import PROGRESS
 from bench.profiles import PROFILES, profile
+from bench.rig import Rig
+from bench.script import Script
 from bench.slots import Slots
 
 DATA = Path("data")
@@ -74,6 +77,9 @@ def prepare(source: str) -> None:
 def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, with_sizes: bool, as_json: bool) -> None:
     """Train and score trainer/ as it lies here, under one profile and seed, and say what it cost."""
     repo = git.here()
+    if repo.script:
+        bench_script(repo, repo.script, commit or "HEAD", seed, as_json)
+        return
     dataset = open_dataset(repo.root / DATA)
     tree = repo.trainer(repo.commit_of(commit)) if commit else working_tree(repo.root)
     knobs = overrides(settings, tree, profile(name).size)
@@ -94,13 +100,32 @@ def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, w
             click.echo(f"\n{sizes.table(parts)}")
 
 
+def bench_script(repo: git.Repo, script: Script, commit: str, seed: int, as_json: bool) -> None:
+    """Run the script as a commit has it, once, and say what was read off its output."""
+    sha = repo.commit_of(commit)
+    job = Job(tree=repo.trainer(sha), profile=script.profile("confirm"), seed=seed)
+    screen = Screen(Console(stderr=True))
+    rig = Rig(script, repo.root, repo.rest(sha))
+    with screen, Slots(1, rig, home(repo) / "bench", screen.show) as slots:
+        found = slots.submit(job).result()
+    yardstick, kept = of_script(script), slots.folder_of(job)
+    value = yardstick.own(found.val_bpb)
+    if as_json:
+        told = {"metric": yardstick.model_dump(), "value": value, "seed": seed if script.seed_env else None}
+        click.echo(json.dumps({**told, "note": UNJUDGED, "wall_s": found.wall_s, "folder": str(kept)}, indent=2))
+        return
+    click.echo(f"{yardstick.called} {value:.6f} in {found.wall_s:.1f} s")
+    click.echo(UNJUDGED)
+    click.echo(f"what it printed is in {kept}")
+
+
 def working_tree(root: Path) -> dict[str, bytes]:
     """Every file below `trainer/` as it lies there, but compiled ones. Raises UsageError where there is none."""
     paths = [
-        path for path in sorted((root / git.FOLDER).rglob("*")) if path.is_file() and "__pycache__" not in path.parts
+        path for path in sorted((root / "trainer").rglob("*")) if path.is_file() and "__pycache__" not in path.parts
     ]
     if not paths:
-        raise UsageError(f"{git.FOLDER}/ holds no file; cd into your clone of nightshift, or name a --commit")
+        raise UsageError("trainer/ holds no file; cd into your clone of nightshift, or name a --commit")
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 

@@ -45,6 +45,7 @@ def calibrate(seeds: int, target_seconds: float, start: str, short: bool) -> Non
     It takes hours; Ctrl-C ends it cleanly, and the same command goes on from there.
     """
     repo = git.here()
+    repo.must_have_trainer("a calibration")
     screen = Screen(Console())
     data = open_dataset(repo.root / DATA)
     fingerprint = machine.fingerprint()

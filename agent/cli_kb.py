@@ -178,6 +178,7 @@ def ideas(paper: str | None, most: int, as_json: bool) -> None:
     """Rank the notes by what trying them promises for its cost: untried, and not in the champion yet."""
     repo = git.here()
     notes, _ = library.read_notes(repo.root)
+    repo.must_have_trainer("a ranking of the notes")
     found = leads.leads(notes, library.experiments(repo), repo.trainer(_champion(repo)), profile("confirm").size)
     if paper is not None:
         wanted = library.find_note(notes, paper)

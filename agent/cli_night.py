@@ -30,6 +30,8 @@ from agent.watch import Watch
 from bench import clock, machine
 from bench.data import Dataset, open_dataset
 from bench.errors import Interrupted, UsageError
+from bench.profiles import SCRIPT
+from bench.rig import Rig
 from bench.slots import Slots
 
 MOST_SLOTS = 4
@@ -87,9 +89,14 @@ def run_night(
     if detach:
         click.echo(detached.begin(repo, name))
         return
-    data = open_dataset(repo.root / DATA)
+    data: Dataset | Rig
+    if repo.script:
+        researcher = only_the_queue(researcher, short)
+        data = opening.rig(repo, repo.script, name, start)
+    else:
+        data = open_dataset(repo.root / DATA)
     settings = read_settings(repo.root) if asks_claude(researcher) else None
-    fingerprint = machine.fingerprint()
+    fingerprint = machine.of_script() if repo.script else machine.fingerprint()
     slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
     path = opening.journal_path(repo, name)
     folder = path.parent
@@ -169,11 +176,21 @@ def asks_claude(researcher: str) -> bool:
     return researcher == "claude" or (researcher == "auto" and reachable())
 
 
-def profiles_of(repo: git.Repo, name: str, here: machine.Fingerprint, data: Dataset) -> str:
+def only_the_queue(researcher: str, short: bool) -> str:
+    """The researcher of a script's night. Raises UsageError for what is asked for and works on `trainer/` alone."""
+    if short or researcher in ("search", "claude"):
+        what = "--short" if short else f"--researcher {researcher}"
+        raise UsageError(f"{what} works on trainer/ alone: a script's night takes its ideas from {IDEAS}, as diffs")
+    return "queue"
+
+
+def profiles_of(repo: git.Repo, name: str, here: machine.Fingerprint, data: Dataset | Rig) -> str:
     """The class of profiles of that night: the one it was last run in, or for a new night the one calibrated last here.
 
     So a calibration in between does not change a night that has begun.
     """
+    if isinstance(data, Rig):
+        return SCRIPT
     begun = read_journal(opening.journal_path(repo, name)).header
     if begun is not None:
         return begun.profiles

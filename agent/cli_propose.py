@@ -39,8 +39,9 @@ CONTEXTS = (3, 10, 30, 100, 10_000)
 @JSON
 def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_usd: float, as_json: bool) -> None:
     """Have Claude write one proposal, check that it applies, and show it. Nothing is run, and no night knows of it."""
-    asks_claude("claude")
     repo = git.here()
+    repo.must_have_trainer("a proposal by Claude")
+    asks_claude("claude")
     settings = read_settings(repo.root)
     records: list[AnyRecord] = []
     money = Purse(settings.model, settings.price, max_usd, note=records.append)

@@ -23,8 +23,6 @@ pairs of `short-breadth` and of 0.778 to 1.057 in 8 of `breadth` (scripts/measur
 logarithm 0.077 and 0.094, and 0.045 without the one at 0.778). By a normal law with 0.08 one pair of an equal candidate
 is above 1.10 about once in nine times, hint and both looks once in some hundreds.
 """
-MOST_MEMORY = 1.25
-"""The most memory a candidate may take at its peak, in times the champion's; runs of one trainer differ by 2 %."""
 LEAST_MEMORY = 256 << 20
 """A champion that takes less (bytes) is no measure: most of it is Python, and memory is looked at once a second."""
 
@@ -56,15 +54,15 @@ def over_budget(
     )
 
 
-def over_memory(runs: Sequence[Run]) -> Verdict | None:
-    """A refusal where the candidate's highest peak is above `MOST_MEMORY` times the champion's."""
+def over_memory(most: float, runs: Sequence[Run]) -> Verdict | None:
+    """A refusal where the candidate's highest peak is above `most` times the champion's."""
     mine, theirs = (
         max((run.peak_memory_bytes for run in runs if run.role == role), default=0)
         for role in ("candidate", "champion")
     )
-    if theirs < LEAST_MEMORY or mine <= MOST_MEMORY * theirs:
+    if theirs < LEAST_MEMORY or mine <= most * theirs:
         return None
-    words = f"{mine / 1e6:,.0f} MB at its peak, {mine / theirs:.2f} times the champion's; {MOST_MEMORY:.2f} may be"
+    words = f"{mine / 1e6:,.0f} MB at its peak, {mine / theirs:.2f} times the champion's; {most:.2f} may be"
     return Verdict("checks_failed", "over_memory", words)
 
 

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.scope import TRAINER, Scope, within
 from agent.tree import Tree, parse, unified
 from bench.errors import ProposalError
 
@@ -27,15 +28,15 @@ class Edit:
     whole_lines: bool = False
 
 
-def apply(tree: Tree, edits: Sequence[Edit]) -> dict[str, bytes]:
+def apply(tree: Tree, edits: Sequence[Edit], scope: Scope = TRAINER) -> dict[str, bytes]:
     """Return `tree` with the edits made one after another; `tree` itself is left as it is.
 
-    Raises ProposalError with the reason outside_trainer, no_match, several_matches, file_exists, not_text, no_change
-    or does_not_parse.
+    Raises ProposalError with the reason outside_trainer (outside_files in another scope), no_match, several_matches,
+    file_exists, not_text, no_change or does_not_parse.
     """
     result = dict(tree)
     for edit in edits:
-        _replace(result, edit)
+        _replace(result, edit, scope)
     if result == dict(tree):
         raise ProposalError("no_change", "the edits leave every file as it was")
     for path in sorted({edit.path for edit in edits if edit.path in result and edit.path.endswith(".py")}):
@@ -56,7 +57,7 @@ def invert(tree: Tree, edits: Sequence[Edit]) -> list[Edit]:
     inverse: list[Edit] = []
     for edit in edits:
         before = current.get(edit.path, b"")
-        start = _replace(current, edit)
+        start = _replace(current, edit, TRAINER)
         after = current.get(edit.path, b"")
         first, last = start, start + len(edit.new.encode())
         while True:
@@ -89,13 +90,13 @@ def take_back(tree: Tree, before: Tree, after: Tree) -> dict[str, bytes]:
                 del result[path]
         else:
             later, earlier = ({path: one[path]} if path in one else {} for one in (after, before))
-            result = apply(result, parse_diff(unified(later, earlier)))
+            result = apply(result, parse_diff(unified(later, earlier)), (path,))
     return result
 
 
-def _replace(tree: dict[str, bytes], edit: Edit) -> int:
+def _replace(tree: dict[str, bytes], edit: Edit, scope: Scope) -> int:
     """Make one edit in `tree`; return the byte offset where the new text begins."""
-    _check_path(edit.path)
+    _check_path(edit.path, scope)
     try:
         old, new = edit.old.encode(), edit.new.encode()
     except UnicodeEncodeError as error:
@@ -114,11 +115,14 @@ def _replace(tree: dict[str, bytes], edit: Edit) -> int:
     return start
 
 
-def _check_path(path: str) -> None:
+def _check_path(path: str, scope: Scope) -> None:
     parts = path.split("/")
     plain = path.isprintable() and "\\" not in path and all(part not in ("", ".", "..") for part in parts)
-    if not plain or parts[0] != "trainer" or len(parts) < 2 or ".git" in path.lower().split("/"):
+    if plain and within(path, scope) and ".git" not in path.lower().split("/"):
+        return
+    if scope == TRAINER:
         raise ProposalError("outside_trainer", f"{path!r} is no file under trainer/, the only folder that may change")
+    raise ProposalError("outside_files", f"{path!r} is none of what a proposal may change: {', '.join(scope)}")
 
 
 def _check_free(tree: Tree, path: str) -> None:

@@ -16,7 +16,9 @@ from agent.journal import Journal
 from agent.noise import Noise, Scatter
 from agent.promotion import Point, Promotion
 from agent.records import Evidence, Experiment, Header, Measured
+from bench.errors import UsageError
 from bench.job import Measurement
+from bench.profiles import SCRIPT
 
 COMMITTED = Path(__file__).with_name("experience.json")
 """One line a class of profiles, as `nightshift calibrate` writes them."""
@@ -65,12 +67,18 @@ class Experience(BaseModel):
     seconds: dict[str, float] = {}
     """Median CPU seconds of a run of the champion, by stage; empty where an older version wrote it."""
 
+    paired: bool = True
+    """Whether champion and candidate can be run under one seed; where not, repeats stand in for seeds."""
+
     def run_scale(self, stage: str) -> float:
-        """Standard deviation of one run of one trainer over seeds, in bits per byte."""
-        return stdev(self.scores[stage])
+        """Standard deviation of a run of one trainer over seeds, in bits per byte; of a script the most it may be."""
+        scores = self.scores[stage]
+        return noise.at_most(scores) if self.profiles == SCRIPT else stdev(scores)
 
     def noise(self, stage: str, lane: str) -> Noise:
         """What is known of the scatter of the next change of `lane`."""
+        if not self.paired:
+            return noise.unpaired(self.scores[stage])
         return noise.learn(self._seen(stage), self.run_scale(stage), lane)
 
     def spread(self, stage: str) -> Noise:
@@ -84,7 +92,8 @@ class Experience(BaseModel):
     def promotion(self) -> Promotion:
         """What breadth foretells of confirm."""
         both = [(change.breadth, change.confirm) for change in self.changes]
-        return promotion.learn([Point(breadth.mean, confirm.mean) for breadth, confirm in both if breadth and confirm])
+        points = [Point(breadth.mean, confirm.mean) for breadth, confirm in both if breadth and confirm]
+        return promotion.learn(points, self.run_scale("breadth") if self.profiles == SCRIPT else promotion.ONE_RUN)
 
     def after(self, experiments: Iterable[Experiment]) -> "Experience":
         """The same, with what was decided since."""
@@ -133,6 +142,35 @@ def under(here: Conditions, own: Sequence[Experience]) -> Experience:
     committed = read(COMMITTED)
     stand_in = next((one for one in committed if one.profiles == here[2]), committed[0])
     return stand_in.model_copy(update={"provisional": True})
+
+
+def of_baseline(header: Header, baseline: Experiment) -> Experience:
+    """What the first runs of a script show: all that is known of its noise, whatever the stage.
+
+    Raises UsageError where it gives one number only: then no difference could be told from noise.
+    """
+    script = header.script
+    assert script is not None
+    scores = tuple(
+        run.val_bpb for run in baseline.runs if run.val_bpb is not None and not run.profile.endswith("smoke")
+    )
+    if len(set(scores)) < 2:
+        raise UsageError(
+            f"the script gives {header.yardstick.own(scores[0])} every time, so its noise cannot be seen: "
+            + (
+                f"have it take its seed from {script.seed_env}"
+                if script.seed_env
+                else "let its seed be set, by seed_env"
+            )
+        )
+    return Experience(
+        machine=header.fingerprint.processor,
+        data=header.data,
+        profiles=header.profiles,
+        scores=dict.fromkeys(("breadth", "confirm"), scores),
+        changes=(),
+        paired=bool(script.seed_env),
+    )
 
 
 def sample(differences: Sequence[float]) -> Sample | None:

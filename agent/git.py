@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.scope import TRAINER, Scope, within
+from agent.settings import OWN, read_script
 from bench import clock, files
 from bench.errors import MachineError, UsageError
+from bench.script import Script
 
-FOLDER = "trainer"
-"""The only folder a proposal may change, and the only one read from a commit."""
-
+REGULAR = ("100644", "100755")
 ABSENT = "0" * 40
 LOCKED_S = 1.0
 """Far longer than git holds a ref's lock."""
@@ -46,12 +47,23 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Repo:
-    """A git repository with a `trainer/` in it."""
+    """A git repository with a `trainer/` in it, or with a script that is researched in its place."""
 
     root: Path
     """Top of the working tree."""
     common: Path
     """The git directory that all working trees share."""
+    script: Script | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """What a proposal may change here."""
+        return self.script.files if self.script else TRAINER
+
+    def must_have_trainer(self, what: str) -> None:
+        """Raises UsageError where a script is researched: `what` is nothing that can be done with one."""
+        if self.script:
+            raise UsageError(f"{what} is for trainer/ alone: this repository's {OWN} names a script to research")
 
     def git(self, *words: str, stdin: bytes = b"") -> bytes:
         """Run one git command and return what it printed. Raises MachineError with git's own last line."""
@@ -86,29 +98,38 @@ class Repo:
         return next((row.split()[0] for row in found.splitlines() if row.split()[1] == ref), None)
 
     def trainer(self, commit: str) -> dict[str, bytes]:
-        """Every file below `trainer/` in `commit`, by path. Raises UsageError for links, submodules or no folder."""
-        entries = self._entries(commit)
+        """Every file in `commit` that a proposal may change, by path: as a rule those below `trainer/`.
+
+        Raises UsageError for links and submodules, and where the scope names what is not there.
+        """
+        entries = self._scoped(commit)
+        return dict(zip(entries, self._blobs(entries), strict=True))
+
+    def rest(self, commit: str) -> dict[str, bytes]:
+        """Every regular file in `commit` that a proposal may not change, by path."""
+        entries = {
+            name: entry
+            for name, entry in self._entries(commit).items()
+            if entry.mode in REGULAR and not within(name, self.scope)
+        }
         return dict(zip(entries, self._blobs(entries), strict=True))
 
     def write_commit(self, parent: str, trainer: Mapping[str, bytes], message: str) -> str:
-        """Store a commit on top of `parent` whose `trainer/` is exactly `trainer`; returns its full hash.
+        """Store a commit on top of `parent` which in scope holds exactly the files `trainer`; returns its full hash.
 
         Files keep the mode they had in `parent`. All that it is made of is on disk; no ref points to it yet.
         """
-        before = self._entries(parent)
+        before = self._scoped(parent)
         held = dict(zip(before, self._blobs(before), strict=True))
         made: list[str] = []
-        rows: dict[str, str] = {}
+        rows = dict.fromkeys(before, "")
         for name, content in trainer.items():
             entry = before.get(name, Entry("100644", ""))
             if held.get(name) != content:
                 entry = Entry(entry.mode, self.line("hash-object", "-w", "--stdin", stdin=content))
                 made.append(entry.blob)
-            rows[name.removeprefix(f"{FOLDER}/")] = f"{entry.mode} blob {entry.blob}"
-        made.append(self._write_tree(rows, made))
-        top = self.git("ls-tree", "-z", "--full-tree", parent).decode(errors="surrogateescape").split("\0")
-        others = (row for row in top if row and row.partition("\t")[2] != FOLDER)
-        made.append(self._mktree([*others, f"040000 tree {made[-1]}\t{FOLDER}"]))
+            rows[name] = f"{entry.mode} blob {entry.blob}"
+        self._graft(f"{parent}^{{tree}}", rows, made)
         made.append(
             self.line("commit-tree", "--no-gpg-sign", made[-1], "-p", parent, "-F", "-", stdin=message.encode())
         )
@@ -145,8 +166,8 @@ class Repo:
         return found
 
     def uncommitted(self) -> list[str]:
-        """Paths below `trainer/` that differ from HEAD or are not tracked."""
-        rows = self.git("status", "--porcelain", "-z", "--no-renames", "--", FOLDER).split(b"\0")
+        """Paths in scope that differ from HEAD or are not tracked."""
+        rows = self.git("status", "--porcelain", "-z", "--no-renames", "--", *self.scope).split(b"\0")
         return [row[3:].decode() for row in rows if row]
 
     def checked_out(self) -> set[str]:
@@ -154,17 +175,25 @@ class Repo:
         rows = self.git("worktree", "list", "--porcelain").decode().splitlines()
         return {row.removeprefix("branch ") for row in rows if row.startswith("branch ")}
 
-    def _entries(self, commit: str) -> dict[str, Entry]:
-        rows = self.git("ls-tree", "-r", "-z", "--full-tree", commit, f"{FOLDER}/").decode().split("\0")
+    def _scoped(self, commit: str) -> dict[str, Entry]:
+        """The files in scope; there are some for each of its paths."""
+        entries = self._entries(commit, *self.scope)
+        for name, entry in entries.items():
+            if entry.mode not in REGULAR:
+                raise UsageError(f"{name} in {commit[:7]} is not a regular file")
+        for one in self.scope:
+            if not any(within(name, (one,)) for name in entries):
+                what = f"{one} folder" if one.endswith("/") else one
+                raise UsageError(f"commit {commit[:7]} has no {what}; start from one that has: --from REF")
+        return entries
+
+    def _entries(self, commit: str, *paths: str) -> dict[str, Entry]:
+        rows = self.git("ls-tree", "-r", "-z", "--full-tree", commit, *paths).decode().split("\0")
         entries: dict[str, Entry] = {}
         for row in filter(None, rows):
             facts, _, name = row.partition("\t")
-            mode, kind, blob = facts.split()
-            if kind != "blob" or mode == "120000":
-                raise UsageError(f"{name} in {commit[:7]} is not a regular file")
+            mode, _, blob = facts.split()
             entries[name] = Entry(mode, blob)
-        if not entries:
-            raise UsageError(f"commit {commit[:7]} has no {FOLDER}/ folder; start from one that has: --from REF")
         return entries
 
     def _blobs(self, entries: Mapping[str, Entry]) -> list[bytes]:
@@ -180,14 +209,23 @@ class Repo:
             said = rest[size + 1 :]
         return found
 
-    def _write_tree(self, rows: Mapping[str, str], made: list[str]) -> str:
-        """A tree of `rows`, by path; the trees below it go to `made`."""
-        here = [f"{row}\t{name}" for name, row in rows.items() if "/" not in name]
+    def _graft(self, tree: str, rows: Mapping[str, str], made: list[str]) -> str:
+        """That tree (none where it is empty) with `rows`, by path, in place of what it has there, or gone where empty.
+
+        It and those below it that are new go to `made`; returns its hash, or nothing where no file is left.
+        """
+        said = self.git("ls-tree", "-z", tree).decode(errors="surrogateescape").split("\0") if tree else []
+        here = {name: facts for facts, _, name in (row.partition("\t") for row in said if row)}
+        here |= {name: row for name, row in rows.items() if "/" not in name}
         for folder in sorted({name.split("/")[0] for name in rows if "/" in name}):
             below = {name.partition("/")[2]: row for name, row in rows.items() if name.startswith(f"{folder}/")}
-            made.append(self._write_tree(below, made))
-            here.append(f"040000 tree {made[-1]}\t{folder}")
-        return self._mktree(here)
+            kind, _, before = here.get(folder, "").rpartition(" ")
+            grafted = self._graft(before if kind == "040000 tree" else "", below, made)
+            here[folder] = f"040000 tree {grafted}" if grafted else ""
+        if not any(here.values()):
+            return ""
+        made.append(self._mktree(f"{facts}\t{name}" for name, facts in here.items() if facts))
+        return made[-1]
 
     def _mktree(self, rows: Iterable[str]) -> str:
         return self.line("mktree", "-z", stdin="".join(f"{row}\0" for row in rows).encode(errors="surrogateescape"))
@@ -208,7 +246,7 @@ def here(folder: Path | None = None) -> Repo:
         common = Path(start.line("rev-parse", "--path-format=absolute", "--git-common-dir"))
     except (MachineError, FileNotFoundError) as error:
         raise MachineError(f"not inside a git repository ({error}): cd into your clone of nightshift") from None
-    return Repo(root, common)
+    return Repo(root, common, read_script(root))
 
 
 def _environment() -> dict[str, str]:

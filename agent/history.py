@@ -11,6 +11,7 @@ from agent.journal import encode
 from agent.line import Record
 from agent.plan import reached, stage_of
 from agent.records import Audited, Experiment, Header, Regained, Reverted
+from agent.yardstick import unjudged
 from bench.errors import JournalError, UsageError
 
 TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
@@ -41,7 +42,7 @@ def _row(experiment: Experiment) -> str:
     if not failed and not val_bpb:
         label = f" [{profile} only]"
     elif val_bpb and profile != stage_of(profile):
-        label = f" [{profile}]"
+        label = f" [{profile}, unjudged]" if unjudged(profile) else f" [{profile}]"
     commit = experiment.commit[:7] or NO_COMMIT
     return f"{commit}\t{val_bpb:.6f}\t{memory:.1f}\t{status}\t{plain(experiment.description)}{label}"
 

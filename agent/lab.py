@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, Protocol
 
-from agent.experience import Experience, before
+from agent.experience import Experience, before, of_baseline
 from agent.journal import Journal
 from agent.records import Header, Measured, Pair, Run
 from bench import clock, files
@@ -71,11 +71,22 @@ class Lab:
 
     def profile(self, stage: str) -> Profile:
         """The night's profile for `smoke`, `breadth`, `confirm`, `audit` or `transfer`."""
-        return profile(self.header.profiles + stage)
+        script = self.header.script
+        return script.profile(stage) if script else profile(self.header.profiles + stage)
+
+    @property
+    def smokes(self) -> bool:
+        """Whether there is a short first run: of a script only where it is told how to make one."""
+        return self.header.script is None or bool(self.header.script.smoke)
 
     def experience(self) -> Experience:
-        """What verdicts rest on now: what was known before the night, and what it has decided since."""
-        return self.before.after(self.journal.in_segment())
+        """What verdicts rest on now: what was known before the night, and what it has decided since.
+
+        Of a script nothing is known but its baseline.
+        """
+        decided = self.journal.in_segment()
+        known = of_baseline(self.header, decided[0]) if self.header.script else self.before
+        return known.after(decided)
 
     def champion(self, tree: Mapping[str, bytes], experiment: int, label: str) -> Subject:
         """The champion as a subject: measured once where repeats are bit-identical, for each experiment elsewhere."""
@@ -128,6 +139,8 @@ class Lab:
 
         Raises RunFailed as the experiment will, and Interrupted.
         """
+        if not self.smokes:
+            return
         smoke = self.profile("smoke")
         with self.undisturbed:
             runs = self.run([candidate], smoke, self.seeds(champion, smoke, 1))
@@ -172,6 +185,7 @@ class Lab:
             self.header.data,
             self.header.fingerprint.model_dump(),
             self.header.sandbox,
+            *([script.model_dump()] if (script := self.header.script) else []),
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 

@@ -66,7 +66,12 @@ def run(night: Night) -> str:
             return night.limits.reached(night.journal) or "no idea is left"
         run_number = len(night.journal.experiments) + 1
         this = Attempt(
-            f"{night.lab.header.name}-{run_number:04d}", run_number, night.journal.segment, champion, proposal
+            f"{night.lab.header.name}-{run_number:04d}",
+            run_number,
+            night.journal.segment,
+            champion,
+            proposal,
+            yardstick=night.lab.header.yardstick,
         )
         experiment = attempt(this, night.lab, night.repo, night.journal)
         if experiment.status == "keep":

@@ -11,6 +11,7 @@ never believed, and half of the prior is not learnt at all: the next change may 
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from statistics import stdev
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,10 @@ UNPAIRED = math.sqrt(2)
 """The scatter of a difference between two unrelated runs, in standard deviations of one."""
 ANYWHERE, BADLY_PAIRED = 0.4, 0.1
 """Shares of the prior that are never learnt: over the whole grid, and over what pairs no better than unrelated runs."""
+SURE = 0.9
+"""How sure it is to be that one run's standard deviation is no more than a few runs alone tell that it may be."""
+FEW = 0.2, 20.0
+"""The least and the largest standard deviation that is believed of differences where repeats are all that is known."""
 ROUNDS = 200
 OWN_LANE = 4.0
 """As many changes of its own lane weigh as much as all others together."""
@@ -92,6 +97,27 @@ def learn(seen: Sequence[Scatter], run_scale: float, lane: str = "") -> Noise:
     unlearnt = ANYWHERE / STEPS + BADLY_PAIRED * badly / badly.sum()
     weights = (1 - ANYWHERE - BADLY_PAIRED) * np.array(shown.weights) + unlearnt
     return Noise(scales=shown.scales, weights=tuple(weights.tolist()), changes=len(seen))
+
+
+def at_most(scores: Sequence[float]) -> float:
+    """The most that the standard deviation of one run may be, as sure as `SURE`, given a few runs (by chi-squared)."""
+    from scipy.special import gammaincinv
+
+    freedom = len(scores) - 1
+    return stdev(scores) * math.sqrt(freedom / (2 * float(gammaincinv(freedom / 2, 1 - SURE))))
+
+
+def unpaired(scores: Sequence[float]) -> Noise:
+    """The scatter of a difference of two runs that share no seed, as repeats of one trainer show it.
+
+    Flat over the logarithm of the standard deviation but for what those say, so that with a change's own residuals the
+    p-value is Student's, with the freedom of both ("Student", Biometrika 6(1), 1908).
+    """
+    freedom, scale = len(scores) - 1, UNPAIRED * stdev(scores)
+    low, high = FEW
+    grid = np.geomspace(low, high, 4 * STEPS) * scale
+    weights = _weigh(_log_likelihood(grid, freedom * scale**2, freedom))
+    return Noise(scales=tuple(grid.tolist()), weights=tuple(weights.tolist()), changes=0)
 
 
 def fit(seen: Sequence[Scatter], run_scale: float, lane: str = "") -> Noise:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from agent.report import WIDTH
+from agent.yardstick import unjudged
 from bench.clock import day_of
 
 ELSEWHERE = "elsewhere"
@@ -28,11 +29,12 @@ class Effect:
     high: float
     pairs: int
     profile: str
+    """Its name; `unjudged` is said beside it where what is run under it is a script's own word."""
 
     @property
     def confirmed(self) -> bool:
         """Whether it was measured at confirm; breadth foretells only."""
-        return self.profile.endswith("confirm")
+        return self.profile.removesuffix(", unjudged").endswith("confirm")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _told_elsewhere(metric: float, where: Mapping[str, Any]) -> str:
 def _effect(evidence: object) -> Effect | None:
     if not isinstance(evidence, dict) or not evidence.get("pairs"):
         return None
-    mean, pairs = float(evidence["mean"]), evidence["pairs"]
+    mean, pairs, profile = float(evidence["mean"]), evidence["pairs"], str(evidence.get("profile", ""))
     alike = all(pair.get("champion") == pair.get("candidate") for pair in pairs)
     half = 0.0 if alike else WIDTH * float(evidence.get("scale", 0.0)) / math.sqrt(len(pairs))
-    return Effect(mean, mean - half, mean + half, len(pairs), str(evidence.get("profile", "")))
+    return Effect(mean, mean - half, mean + half, len(pairs), f"{profile}, unjudged" if unjudged(profile) else profile)

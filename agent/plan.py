@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 from agent.records import Experiment, Header
+from agent.yardstick import UNJUDGED, unjudged
 from bench.errors import UsageError
 
 STAGES = {
@@ -16,6 +17,13 @@ STAGES = {
     "confirm": "reached confirm",
 }
 SHORT = "short profiles: barely trained models; these numbers show that the loop works, not what an idea is worth"
+
+
+def note_on(profile: str) -> str | None:
+    """What is said beside every number that was measured under a profile of that name, or of that class."""
+    if unjudged(profile):
+        return UNJUDGED
+    return SHORT if profile.startswith("short-") else None
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,8 @@ def as_text(plan: Plan) -> str:
         f"from {measured} decided experiments, median wall time of one:",
         *(f"  {STAGES[stage.name]:<24}{stage.count:>4} ×{stage.median_s:>7.1f} s" for stage in plan.stages),
     ]
-    return "\n".join([*lines, SHORT] if plan.profiles == "short-" else lines)
+    note = note_on(plan.profiles)
+    return "\n".join([*lines, note] if note else lines)
 
 
 def _or_unknown(count: int | None) -> str:
@@ -123,4 +132,4 @@ def _or_unknown(count: int | None) -> str:
 
 def as_json(plan: Plan) -> dict[str, object]:
     """The plan under stable keys; times in seconds."""
-    return {**asdict(plan), "note": SHORT if plan.profiles == "short-" else None}
+    return {**asdict(plan), "note": note_on(plan.profiles)}

@@ -26,10 +26,10 @@ SPOT_CHECKS = 32
 """One dropped change in so many goes to confirm all the same, so that what breadth misses is measured."""
 PRIOR_SLOPE, PRIOR_CHANGES = 0.5, 4.0
 """What is presumed of the slope, and as how many changes it counts."""
-PRIOR_SCATTER = 0.008
+ONE_RUN = 0.008
 """Bits per byte: about what changing the seed does to one run."""
-PRIOR_COMMON = 0.004
-"""Bits per byte."""
+PRIOR_SCATTER = ONE_RUN
+PRIOR_COMMON = ONE_RUN / 2
 
 
 class Point(NamedTuple):
@@ -70,17 +70,20 @@ class Promotion(BaseModel):
         return self.chance(breadth, noise) >= self.wanted(noise)
 
 
-def learn(points: Sequence[Point]) -> Promotion:
-    """What `points` foretell, beside the prior."""
+def learn(points: Sequence[Point], one_run: float = ONE_RUN) -> Promotion:
+    """What `points` foretell, beside the prior, where changing the seed does `one_run` to a run."""
+    unit = one_run / ONE_RUN
     if not points:
-        return Promotion()
+        return Promotion(scatter=unit * PRIOR_SCATTER, common=unit * PRIOR_COMMON)
     found = np.array(points)
     breadth, confirm = found[:, 0], found[:, 1]
     typical = float(np.mean(breadth**2))
     slope = (PRIOR_CHANGES * PRIOR_SLOPE * typical + breadth @ confirm) / (PRIOR_CHANGES * typical + breadth @ breadth)
     slope = max(float(slope), 0.0)  # that the worse at breadth is the better at confirm is nothing to act on
     residuals = confirm - slope * breadth
-    scatter = math.sqrt((PRIOR_CHANGES * PRIOR_SCATTER**2 + residuals @ residuals) / (PRIOR_CHANGES + len(points)))
+    scatter = math.sqrt(
+        (PRIOR_CHANGES * (unit * PRIOR_SCATTER) ** 2 + residuals @ residuals) / (PRIOR_CHANGES + len(points))
+    )
     return Promotion(slope=slope, scatter=scatter, common=float(np.median(np.abs(breadth))), changes=len(points))
 
 

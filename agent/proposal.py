@@ -10,6 +10,7 @@ from agent import edits, knobs
 from agent.calls import Authored
 from agent.edits import Edit
 from agent.records import Source
+from agent.scope import TRAINER, Scope
 from agent.tree import Tree
 from bench.errors import ProposalError
 
@@ -37,7 +38,7 @@ class Proposal:
     """Why nothing that could be tried came of it."""
 
 
-def apply(proposal: Proposal, tree: Tree, size: str) -> dict[str, bytes]:
+def apply(proposal: Proposal, tree: Tree, size: str, scope: Scope = TRAINER) -> dict[str, bytes]:
     """The champion's tree with the proposal in it. Raises ProposalError, and changes nothing, where it does not fit.
 
     Knobs are rewritten where their value is in force at `size`; diff and replacements come first.
@@ -45,7 +46,9 @@ def apply(proposal: Proposal, tree: Tree, size: str) -> dict[str, bytes]:
     if proposal.refused:
         raise proposal.refused
     replacements = [*(edits.parse_diff(proposal.diff) if proposal.diff else ()), *proposal.edits]
-    changed = edits.apply(tree, replacements) if replacements else dict(tree)
+    changed = edits.apply(tree, replacements, scope) if replacements else dict(tree)
+    if proposal.knobs and scope != TRAINER:
+        raise ProposalError("unknown_knob", "a script has no knobs that are known here: propose a diff")
     for name, value in proposal.knobs:
         changed[SETTINGS] = knobs.set_knob(changed.get(SETTINGS, b""), name, value, size)
     return changed

@@ -11,8 +11,10 @@ from pydantic import Field
 
 from agent.calls import Authored, Drafted, Reserved, Spent
 from agent.line import Record
+from agent.yardstick import BITS, Yardstick, of_script
 from bench.job import Measurement
 from bench.machine import Fingerprint
+from bench.script import Script
 
 VERSION = 1
 
@@ -25,9 +27,9 @@ class Header(Record):
 
     type: Literal["config"] = "config"
     name: str
-    metricName: Literal["val_bpb"] = "val_bpb"  # noqa: N815  # the format's own spelling
+    metricName: str = "val_bpb"  # noqa: N815  # the format's own spelling
     metricUnit: str = ""  # noqa: N815
-    bestDirection: Literal["lower"] = "lower"  # noqa: N815
+    bestDirection: Literal["lower", "higher"] = "lower"  # noqa: N815
     version: int = VERSION
     timestamp: int
     """Epoch milliseconds."""
@@ -36,18 +38,26 @@ class Header(Record):
     base: str
     """Full hash of the commit the segment starts from."""
     profiles: str
-    """What stands before `smoke`, `breadth` and `confirm` in the names of the profiles used: "", "x4-" or "short-"."""
+    """What stands before the stages in the names of the profiles used: "", "x4-", "short-" or "script-"."""
     data: str
     """The dataset's source and digest."""
     fingerprint: Fingerprint
     sandbox: str
     slots: int = 1
+    script: Script | None = None
+    """What is run in place of a trainer, where a person brought it: its numbers are its own word."""
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What is compared in this segment."""
+        return of_script(self.script)
 
     def differences(self, other: "Header") -> list[str]:
         """What keeps numbers measured under one header from being compared with the other's, in words."""
         facts = {
             "profiles": (self.profiles, other.profiles),
             "data": (self.data, other.data),
+            "the script's settings": (self.script, other.script),
             "sandbox": (self.sandbox, other.sandbox),
             "the night's seed": (self.seed, other.seed),
             "MLX": (self.fingerprint.mlx, other.fingerprint.mlx),
@@ -142,6 +152,7 @@ class Evidence(Paired):
     """Chance of so low a mean or lower, were there no effect."""
     chance: float = 0.0
     """Predicted chance of being kept at the last look; 0 where an older version wrote the line."""
+    yardstick: Yardstick = BITS
 
 
 class Estimate(Paired):
@@ -158,7 +169,7 @@ class Experiment(Record):
     commit: str
     """Seven characters of `sha`, or nothing where no commit was made."""
     metric: float
-    """The candidate's mean val_bpb under the confirm profile, or 0 where none was measured."""
+    """The candidate's mean under the confirm profile, with the sign a person knows, or 0 where none was measured."""
     metrics: dict[str, float]
     status: Status
     description: str
@@ -195,6 +206,7 @@ class Experiment(Record):
     confirm: Evidence | None = None
     authored: Authored | None = None
     wall_s: float = 0.0
+    yardstick: Yardstick = BITS
 
 
 class Regained(Record):

@@ -17,6 +17,7 @@ from agent.calls import Spent, Usage
 from agent.history import plain
 from agent.journal import Journal
 from agent.records import AnyRecord, Evidence, Experiment, Status
+from agent.yardstick import UNJUDGED
 
 UNAUDITED = "as measured at its confirm, on the pairs that it was picked by"
 UNMEASURED = "the champion is not measured since a keep was reverted"
@@ -34,7 +35,9 @@ def difference(evidence: Evidence | None, precise: bool = True) -> str:
     """The mean difference in thousandths, with its standard error where it is `precise`; a dash for no evidence."""
     if evidence is None:
         return "–"
-    return thousandths(evidence.mean) + (f" ±{standard_error(evidence) * 1000:.1f}" if precise else "")
+    return thousandths(evidence.yardstick.own(evidence.mean)) + (
+        f" ±{standard_error(evidence) * 1000:.1f}" if precise else ""
+    )
 
 
 def thousandths(bits: float) -> str:
@@ -116,7 +119,7 @@ def summary(journal: Journal) -> Text:
     if len(current) < len(experiments):
         others = len(experiments) - len(current)
         lines.append(f"{others} of earlier segments are not counted: other data, profiles or machine")
-    lines += _kept(journal, tried, f"{header.profiles}confirm")
+    lines += _kept(journal, tried, f"{header.profiles}confirm", header.yardstick.called)
     weighed = sum(one.confirm is not None for one in tried)
     if weighed:
         lines.append(
@@ -142,6 +145,8 @@ def _headline(journal: Journal, tried: Sequence[Experiment]) -> list[str]:
     """The audited gain of the whole night, the number of the morning; or how to come by it where something was kept."""
     if journal.audited:
         return [audited_in_words(journal.audited)]
+    if journal.header and journal.header.script:
+        return [UNJUDGED]
     return ["not audited yet: `nightshift audit` measures the night's total gain"] * any(
         one.status == "keep" and one.id not in journal.reverted for one in tried
     )
@@ -155,17 +160,17 @@ def _decided(name: str, current: Sequence[Experiment], tried: Sequence[Experimen
     return f"night {name}: {len(tried)} {many} decided in {took}" + (f" ({words})" if words else "")
 
 
-def _kept(journal: Journal, tried: Sequence[Experiment], label: str) -> list[str]:
+def _kept(journal: Journal, tried: Sequence[Experiment], label: str, called: str) -> list[str]:
     """Where the champion stands, and each keep with its gain on fresh seeds: the pairs that won it were picked."""
     keeps = [one for one in tried if one.status == "keep"]
     baseline = next((one.metric for one in journal.in_segment() if one.source == "baseline"), 0.0)
     if not keeps:
-        return [f"{label} val_bpb: baseline {baseline:.6f}; nothing was kept, so the baseline is still the champion"]
+        return [f"{label} {called}: baseline {baseline:.6f}; nothing was kept, so the baseline is still the champion"]
     if any(one.id in journal.reverted for one in keeps):
-        lines = [f"{label} val_bpb: baseline {baseline:.6f}; {UNMEASURED}"]
+        lines = [f"{label} {called}: baseline {baseline:.6f}; {UNMEASURED}"]
     else:
         lines = [
-            f"{label} val_bpb: baseline {baseline:.6f} → champion {keeps[-1].metric:.6f}"
+            f"{label} {called}: baseline {baseline:.6f} → champion {keeps[-1].metric:.6f}"
             " (on seeds of their own; what counts are the paired differences)"
         ]
     for kept in keeps:

@@ -16,6 +16,7 @@ from agent.live import Rows
 from agent.now import Board
 from agent.records import Experiment
 from agent.views import visible
+from agent.yardstick import labelled
 from bench import clock
 from bench.errors import NightshiftError
 from bench.job import Job, Progress
@@ -110,12 +111,12 @@ def below(console: Console, view: Callable[[], RenderableType]) -> Live | None:
 
 def begun(label: str, profile: str, seed: int, phase: str) -> str:
     """A run that began, or a phase of it, as a line that stays."""
-    return " · ".join(filter(None, (f"  {plain(label)}", profile, f"seed {seed}", phase)))
+    return " · ".join(filter(None, (f"  {plain(label)}", labelled(profile), f"seed {seed}", phase)))
 
 
 def verdict_line(experiment: Experiment) -> str:
     """One decided experiment as a line that stays."""
     time = datetime.datetime.fromtimestamp(experiment.timestamp / 1000).strftime("%H:%M:%S")
-    bpb = f" · val_bpb {experiment.metric:.4f}" if experiment.source == "baseline" else ""
+    bpb = f" · {experiment.yardstick.called} {experiment.metric:.4f}" if experiment.source == "baseline" else ""
     words = f"{experiment.status.upper()} {plain(experiment.description)} · {plain(experiment.detail)}{bpb}"
     return f"{time} {experiment.id} {words}"

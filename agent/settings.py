@@ -1,4 +1,6 @@
-"""What Claude is asked with, and what that costs: `agent/claude.toml`, and over it a repository's `nightshift.toml`."""
+"""What is settled: what Claude is asked with, and what that costs, in `agent/claude.toml`; over it, and for what is
+researched in place of `trainer/`, a repository's `nightshift.toml`.
+"""
 
 import json
 import os
@@ -12,9 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.calls import Usage
 from bench.errors import UsageError
+from bench.script import Script
 
 SHIPPED = Path(__file__).with_name("claude.toml")
 OWN = "nightshift.toml"
+SCRIPT = "script"
+"""The table that names one."""
 MILLION = 1e6
 
 
@@ -83,19 +88,34 @@ class Settings(BaseModel):
 def read_settings(root: Path) -> Settings:
     """A repository's settings; ANTHROPIC_MODEL has the last word on the model. Raises UsageError."""
     merged = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
-    path = root / OWN
-    if path.exists():
-        own = _parsed(path)
-        if isinstance(own.get("prices"), dict):
-            own["prices"] = {**merged["prices"], **own["prices"]}
-        merged |= own
+    own = _parsed(root / OWN)
+    own.pop(SCRIPT, None)
+    if isinstance(own.get("prices"), dict):
+        own["prices"] = {**merged["prices"], **own["prices"]}
+    merged |= own
     if model := os.environ.get("ANTHROPIC_MODEL"):
         merged["model"] = model
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{OWN}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise _wrong(error) from error
+
+
+def read_script(root: Path) -> Script | None:
+    """The script that a repository names for research, if it names one. Raises UsageError."""
+    table = _parsed(root / OWN).get(SCRIPT)
+    if table is None:
+        return None
+    try:
+        return Script.model_validate(table)
+    except ValidationError as error:
+        raise _wrong(error, SCRIPT) from error
+
+
+def _wrong(error: ValidationError, *table: str) -> UsageError:
+    first = error.errors()[0]
+    where = ".".join(map(str, (*table, *first["loc"])))
+    return UsageError(f"{OWN}, {where}: {first['msg'].removeprefix('Value error, ')}")
 
 
 def quoted(name: str) -> str:
@@ -104,6 +124,9 @@ def quoted(name: str) -> str:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
+    """The tables of a file; none where there is no file."""
+    if not path.exists():
+        return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from agent.noise import Noise
 from agent.records import Evidence, Pair, Status
+from agent.yardstick import BITS, Yardstick
 from bench.errors import NightshiftError
 
 LOOKS = (2, 3, 4, 6, 8)
@@ -37,7 +38,7 @@ class Verdict(NamedTuple):
     detail: str
 
 
-def weigh(profile: str, pairs: Sequence[Pair], noise: Noise) -> Evidence:
+def weigh(profile: str, pairs: Sequence[Pair], noise: Noise, yardstick: Yardstick = BITS) -> Evidence:
     """What `pairs` say, in seed order. Refuses a missing, repeated or non-finite measurement."""
     if not pairs:
         raise NightshiftError("no pairs to weigh")
@@ -57,13 +58,15 @@ def weigh(profile: str, pairs: Sequence[Pair], noise: Noise) -> Evidence:
         scale=noise.scale(given),
         p_value=noise.p_value(given, mean, count),
         chance=noise.chance(given, mean, count, LOOKS[-1], LOOK_RATE),
+        yardstick=yardstick,
     )
 
 
 def decide(evidence: Evidence) -> Verdict | None:
     """After a look at the confirm pairs: keep, discard, or None for one more pair."""
     count = len(evidence.pairs)
-    words = f"{thousandths(evidence)} at {evidence.profile} over {count} seeds, p = {evidence.p_value:.2g}"
+    under = "seeds" if evidence.yardstick.judged else "pairs"
+    words = f"{thousandths(evidence)} at {evidence.profile} over {count} {under}, p = {evidence.p_value:.2g}"
     if count not in LOOKS:
         return None
     if evidence.p_value <= LOOK_RATE:
@@ -76,4 +79,4 @@ def decide(evidence: Evidence) -> Verdict | None:
 
 def thousandths(evidence: Evidence) -> str:
     """The mean difference in words."""
-    return f"{evidence.mean * 1000:+.2f} thousandths of a bit per byte"
+    return f"{evidence.yardstick.own(evidence.mean) * 1000:+.2f} {evidence.yardstick.thousandths}"

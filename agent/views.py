@@ -1,7 +1,7 @@
 """What a person sees of a night in the terminal, and the same as plain data. Pure: records in, renderables out.
 
 Differences are candidate minus champion in thousandths of a bit per byte: below zero is better. Whatever was measured
-under a short profile carries that profile's name.
+under a short profile carries that profile's name, and what a script says of itself is called unjudged in every view.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,8 +18,9 @@ from agent.audit import audited_as_json
 from agent.calls import Authored
 from agent.history import plain
 from agent.journal import Journal
-from agent.plan import SHORT, reached, stage_of
+from agent.plan import note_on, reached, stage_of
 from agent.records import Evidence, Experiment, Header, Status
+from agent.yardstick import Yardstick
 
 STYLES: dict[Status, str] = {"keep": "green", "discard": "", "crash": "red", "checks_failed": "yellow"}
 VERDICTS: dict[Status, str] = {
@@ -28,7 +29,6 @@ VERDICTS: dict[Status, str] = {
     "crash": "Crashed",
     "checks_failed": "Refused by a check",
 }
-UNIT = "Δ: candidate minus champion, in thousandths of a bit per byte; below zero is better; ± one standard error"
 
 
 def night_table(header: Header, experiments: Sequence[Experiment], reverted: Collection[str] = ()) -> RenderableType:
@@ -44,8 +44,17 @@ def night_table(header: Header, experiments: Sequence[Experiment], reverted: Col
         if rows[0].segment != experiments[0].segment or rows[-1].segment != experiments[-1].segment:
             parts.append(Text(f"segment {segment}: its numbers compare with no other segment's", style="bold"))
         parts.append(_table(header, rows, reverted))
-    short = any(reached(experiment).startswith("short-") for experiment in experiments)
-    return Group(*parts, Text(UNIT, style="dim"), *([Text(SHORT, style="yellow")] if short else []))
+    parts.append(Text(unit(header.yardstick), style="dim"))
+    notes = dict.fromkeys(note_on(reached(experiment)) for experiment in experiments)
+    return Group(*parts, *(Text(note, style="yellow") for note in notes if note))
+
+
+def unit(yardstick: Yardstick) -> str:
+    """What the differences of a night's table are."""
+    return (
+        f"Δ: candidate minus champion, in {yardstick.thousandths}; {yardstick.better} zero is better;"
+        " ± one standard error"
+    )
 
 
 def _table(header: Header, rows: Sequence[Experiment], reverted: Collection[str]) -> Table:
@@ -61,7 +70,7 @@ def _table(header: Header, rows: Sequence[Experiment], reverted: Collection[str]
     breadth, confirm = (f"{prefix}\n{stage}" if prefix else stage for stage in ("breadth", "confirm"))
     table.add_column(f"{breadth}\nΔ ×10⁻³", justify="right")
     table.add_column(f"{confirm}\nΔ ×10⁻³", justify="right")
-    table.add_column(f"{confirm}\nval_bpb", justify="right")
+    table.add_column(f"{confirm}\n{header.yardstick.name}", justify="right")
     table.add_column("wall s", justify="right")
     for row in rows:
         status = "keep, reverted" if row.id in reverted else row.status.replace("_", " ")
@@ -103,8 +112,8 @@ def show_experiment(experiment: Experiment) -> RenderableType:
     parts += [_pairs(evidence) for evidence in (experiment.breadth, experiment.confirm) if evidence]
     if experiment.runs:
         parts.append(_runs(experiment))
-    if reached(experiment).startswith("short-"):
-        parts.append(Text(SHORT, style="yellow"))
+    if note := note_on(reached(experiment)):
+        parts.append(Text(note, style="yellow"))
     if experiment.patch:
         parts.append(Syntax(visible(experiment.patch), "diff", word_wrap=True, background_color="default"))
     return Group(*parts)
@@ -123,7 +132,7 @@ def verdict_in_words(experiment: Experiment) -> str:
     if experiment.confirm and experiment.source != "baseline":
         words += (
             f" Over {len(experiment.confirm.pairs)} seeds at {experiment.confirm.profile} it differs from its champion"
-            f" by {report.difference(experiment.confirm)} thousandths of a bit per byte"
+            f" by {report.difference(experiment.confirm)} {experiment.yardstick.thousandths}"
         )
         words += f" ({report.UNAUDITED})." if experiment.status == "keep" else "."
     elif experiment.breadth and not experiment.confirm:
@@ -134,11 +143,15 @@ def verdict_in_words(experiment: Experiment) -> str:
 def _pairs(evidence: Evidence) -> Table:
     title = f"{evidence.profile}: {report.difference(evidence)} thousandths, p = {evidence.p_value:.2g}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("seed", "champion val_bpb", "candidate val_bpb", "Δ ×10⁻³"):
+    own, called = evidence.yardstick.own, evidence.yardstick.called
+    for name in ("seed", f"champion {called}", f"candidate {called}", "Δ ×10⁻³"):
         table.add_column(name, justify="right")
     for pair in evidence.pairs:
         table.add_row(
-            str(pair.seed), f"{pair.champion:.6f}", f"{pair.candidate:.6f}", f"{report.thousandths(pair.difference)}"
+            str(pair.seed),
+            f"{own(pair.champion):.6f}",
+            f"{own(pair.candidate):.6f}",
+            report.thousandths(own(pair.difference)),
         )
     return table
 
@@ -150,7 +163,8 @@ def _runs(experiment: Experiment) -> Table:
     for name in ("seed", "wall s", "CPU s", "bytes", "MB"):
         table.add_column(name, justify="right")
     for run in experiment.runs:
-        result = f"{run.val_bpb:.6f}" if run.val_bpb is not None else plain(run.reason or "no score")
+        score = None if run.val_bpb is None else experiment.yardstick.own(run.val_bpb)
+        result = plain(run.reason or "no score") if score is None else f"{score:.6f}"
         table.add_row(
             run.profile,
             run.role if run.fresh else f"{run.role}, measured before",
@@ -177,7 +191,8 @@ def log_as_json(journal: Journal) -> dict[str, object]:
     return {
         "night": header.name,
         "profiles": header.profiles,
-        "note": SHORT if header.profiles == "short-" else None,
+        "metric": header.yardstick.model_dump(),
+        "note": note_on(header.profiles),
         "audit": audited_as_json(journal.audited) if journal.audited else None,
         "expected_false_keeps_at_most": report.false_keeps(current),
         "claude": report.calls_as_json(journal.records),
@@ -213,13 +228,12 @@ def _evidence_as_json(evidence: Evidence | None) -> dict[str, object] | None:
     return {
         "profile": evidence.profile,
         "seeds": len(evidence.pairs),
-        "difference": evidence.mean,
+        "difference": evidence.yardstick.own(evidence.mean),
         "standard_error": report.standard_error(evidence),
         "p_value": evidence.p_value,
     }
 
 
 def experiment_as_json(experiment: Experiment) -> dict[str, object]:
-    """One experiment: the journal's own keys, and a note where its profiles are short ones."""
-    short = reached(experiment).startswith("short-")
-    return {**experiment.model_dump(mode="json"), "note": SHORT if short else None}
+    """One experiment: the journal's own keys, and what is to be said beside its numbers."""
+    return {**experiment.model_dump(mode="json"), "note": note_on(reached(experiment))}

@@ -29,6 +29,8 @@ SYSTEM = (
 LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
 """Symbolic links into /usr on most systems, folders on some."""
 SUBREAPER = 36
+NAMES = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "pki", "ca-certificates")
+"""Of /etc: how a host is found and trusted."""
 NVIDIA = ("nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps")
 
 
@@ -46,7 +48,7 @@ class Bubblewrap:
         rules = os.memfd_create("seccomp")
         try:
             given = [*arguments(view, folder), "--json-status-fd", str(status_end)]
-            if filter_ := seccomp.program():
+            if filter_ := seccomp.program(network=view.network):
                 os.write(rules, filter_)
                 os.lseek(rules, 0, os.SEEK_SET)
                 given += ["--seccomp", str(rules)]
@@ -83,6 +85,10 @@ def arguments(view: View, folder: Path) -> list[str]:
             given += ["--ro-bind", str(link), str(link)]
     given += ["--proc", "/proc", "--dev", "/dev"]
     given += ["--size", str(SCRATCH_BYTES), "--tmpfs", "/dev/shm"]
+    if view.network:
+        given += ["--share-net"]
+        for name in NAMES:
+            given += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     # No scratch space: a project that lies in /tmp would have writable folders around its packages.
     given += ["--dir", "/tmp"]
     for device in NVIDIA:

@@ -16,7 +16,7 @@ class Job:
     """One training plus one evaluation of one tree, under one profile and one seed."""
 
     tree: Mapping[str, bytes]
-    """Every file of the candidate, by its path from the repository's root; all lie under `trainer/`."""
+    """Every file that a proposal may change, by its path from the repository's root: all of `trainer/`, as a rule."""
     profile: Profile
     seed: int
     knobs: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +51,10 @@ class Cost(BaseModel):
 
 
 class Measurement(BaseModel):
-    """What the bench measured itself; nothing in here is a candidate's claim, but `train_loss`."""
+    """What the bench measured itself; nothing in here is a candidate's claim, but `train_loss`.
+
+    Of a script that a person brings `val_bpb` is one too, and what is told of artifact, text and tokens is nought.
+    """
 
     model_config = ConfigDict(frozen=True)
 

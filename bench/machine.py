@@ -15,6 +15,8 @@ from bench.errors import MachineError
 
 HERE = Path(__file__).parent
 PYTHON = Path(sys.executable).absolute()
+SCRIPT_DEVICE = "script"
+"""Stands for whatever a script computes on."""
 
 
 class Fingerprint(BaseModel):
@@ -98,6 +100,13 @@ def fingerprint(threads: int = 1) -> Fingerprint:
         mlx=seen.mlx,
         device=seen.device,
     )
+
+
+def of_script() -> Fingerprint:
+    """This machine's fingerprint for a script: what it computes with is its own affair, and no run of it is promised
+    to come back bit by bit.
+    """
+    return Fingerprint(processor=_processor(), blas="", threads=0, mlx="", device=SCRIPT_DEVICE)
 
 
 def _processor() -> str:

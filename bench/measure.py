@@ -35,9 +35,14 @@ def measure(job: Job, data: Dataset, folder: Path, show: Callable[[Progress], No
     A training that stopped short of its steps is repeated once, and the whole where the machine slept meanwhile. Raises
     RunFailed with a stable reason, and Interrupted where `stop` was set from outside.
     """
+    return undisturbed(lambda: _measure(job, data, folder, show, stop))
+
+
+def undisturbed(work: Callable[[], Measurement]) -> Measurement:
+    """What `work` measures, done again where the machine slept meanwhile. Raises Paused where it always does."""
     for _ in range(MOST_PAUSES):
         with contextlib.suppress(Paused):
-            return _measure(job, data, folder, show, stop)
+            return work()
     raise Paused(f"the bench stood still {MOST_PAUSES} times while one run was under way")
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from bench.data import SplitName
 from bench.errors import UsageError
 
+SCRIPT = "script-"
+"""What the profiles of a script that a person brings begin with (bench/script.py): its numbers are its own word."""
 CAP_RATIO = 1.02
 """A candidate's artifact and code may take this many times the shipped baseline's bytes: bytes are never free."""
 
@@ -66,6 +68,8 @@ class Profile:
     limits: Limits = Limits()
     max_cost: float = 1.10
     """The most CPU (or device) seconds a candidate's training may take, in times the champion's beside it."""
+    max_memory: float = 1.25
+    """The most memory a candidate may take at its peak, in times the champion's; runs of one trainer differ by 2 %."""
     check_twins: bool = False
     """Whether a run begins with a comparison of the trainer's hand-written gradients with the plain ones."""
     check_prefixes: bool = False

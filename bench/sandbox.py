@@ -29,10 +29,11 @@ PACKAGES = ("mlx", "numpy", "sentencepiece", "zstandard", *LIBRARIES)
 
 
 class View(NamedTuple):
-    """All that a process sees of the person's files."""
+    """All that a process sees of the person's files, and whether it has the network."""
 
     readable: Sequence[Path]
     writable: Sequence[Path]
+    network: bool = False
 
 
 class Root(NamedTuple):

@@ -46,7 +46,8 @@ class Seatbelt:
 
 def profile(view: View) -> str:
     """The profile with what `view` names; of rules that contradict each other the last one holds."""
-    lines = [f"(allow file-read* {_subpath(path)})" for path in (*python(), *view.readable)]
+    lines = ["(allow network*)"] if view.network else []
+    lines += [f"(allow file-read* {_subpath(path)})" for path in (*python(), *view.readable)]
     lines += [f"(allow file-read* file-write* {_subpath(path)})" for path in view.writable]
     return PROFILE + "\n".join(lines) + "\n"
 

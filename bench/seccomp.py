@@ -44,12 +44,12 @@ def column() -> int | None:
     return {"x86_64": 0, "aarch64": 1}.get(platform.machine())
 
 
-def program() -> bytes | None:
-    """The filter for this processor; None for one that is not known."""
+def program(*, network: bool = False) -> bytes | None:
+    """The filter for this processor, without its word on sockets for a `network`; None for one that is not known."""
     which = column()
     if which is None:
         return None
-    numbers = [both[which] for both in REFUSED.values()]
+    numbers = [both[which] for name, both in REFUSED.items() if not (network and name == "socket")]
     # The last two steps are ALLOW and REFUSE; a jump counts the steps it leaves out.
     steps = [(LOAD, 0, 0, ARCHITECTURE), (JUMP_EQUAL, 0, len(numbers) + 3, ARCHITECTURES[which]), (LOAD, 0, 0, NUMBER)]
     steps.append((JUMP_AT_LEAST, len(numbers) + 1, 0, X32_BIT))

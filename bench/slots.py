@@ -13,6 +13,7 @@ from bench.data import Dataset
 from bench.errors import Interrupted
 from bench.job import Job, Measurement, Progress
 from bench.measure import measure
+from bench.rig import Rig, run_script
 
 ENDED = "ended"
 """The phase that is shown once a run is over, however it ended."""
@@ -26,10 +27,13 @@ def folder_name(tree: str, profile: str, seed: int) -> str:
 
 
 class Slots:
-    """`count` slots on this machine, one thread each; leaving the context stops what still runs."""
+    """`count` slots on this machine, one thread each; leaving the context stops what still runs.
 
-    def __init__(self, count: int, data: Dataset, folder: Path, show: Show) -> None:
-        self.data, self.folder, self.show = data, folder, show
+    `ground` is what a run is made on: data that the bench scores with, or a script that says its score itself.
+    """
+
+    def __init__(self, count: int, ground: Dataset | Rig, folder: Path, show: Show) -> None:
+        self.ground, self.folder, self.show = ground, folder, show
         self.stop, self.closed = Event(), Event()
         self.under_way = 0
         self.lock = RLock()  # a signal's handler takes it wherever its thread is
@@ -53,8 +57,11 @@ class Slots:
 
     def _run(self, job: Job) -> Measurement:
         with self._begun():
+            folder, ground = self.folder_of(job), self.ground
             try:
-                return measure(job, self.data, self.folder_of(job), lambda word: self.show(job, word), self.stop)
+                if isinstance(ground, Rig):
+                    return run_script(job, ground, folder, lambda word: self.show(job, word), self.stop)
+                return measure(job, ground, folder, lambda word: self.show(job, word), self.stop)
             finally:
                 self.show(job, Progress(phase=ENDED))
 

@@ -61,6 +61,19 @@ def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress]
     outside, Interrupted. Whatever happens, no process of the run is alive afterwards.
     """
     follower = _Follower(process, limits, show)
+    try:
+        attend(process, log, stop, follower.take, follower.check)
+    finally:
+        follower.close_phase()
+    return follower.verdict()
+
+
+def attend(process: Process, log: Path, stop: Event, take: Callable[[bytes], None], check: Callable[[], None]) -> None:
+    """Give all that a process prints to `take` and to `log`, with a `check` several times a second, until it ends.
+
+    Raises what those raise, RunFailed where it takes too much, and, where `stop` was set from outside, Interrupted.
+    Whatever happens, no process of the run is alive afterwards.
+    """
     assert process.popen.stdout is not None
     output = process.popen.stdout.fileno()
     os.set_blocking(output, False)
@@ -77,17 +90,28 @@ def watch(process: Process, limits: Limits, log: Path, show: Callable[[Progress]
                 chunk = os.read(output, 1 << 16) if ready else None
                 if chunk:
                     files.write_all(kept.fileno(), chunk)
-                    follower.take(chunk)
+                    take(chunk)
                 elif ended:
                     break
                 process.look()
-                follower.check()
+                check()
                 if chunk == b"":
                     stop.wait(TICK_S / 10)
     finally:
         process.end()
-        follower.close_phase()
-    return follower.verdict()
+
+
+def died(process: Process, where: str) -> NoReturn:
+    """Raises RunFailed for a process that did not end well, by its last words, which `where` ends in."""
+    code, log = process.exit_code, process.last_lines()
+    for complaint, reason in COMPLAINTS.items():
+        if complaint in where:
+            if reason == "disk_full" and (full := files.full(process.view.writable)):
+                raise DiskError(full)
+            raise RunFailed(reason, f"it met a limit {where}", log)
+    if code is not None and code < 0:
+        raise RunFailed("signal", f"the trainer died of {signal.Signals(-code).name} {where}", log)
+    raise RunFailed("exit_code", f"the trainer exited with {code} {where}", log)
 
 
 class _Follower:
@@ -171,18 +195,7 @@ class _Follower:
         account.peak_memory_bytes = self.process.peak_memory_bytes
         account.wall_s = clock.monotonic() - self.process.started
         if code is None or code != 0:
-            self._failed(code)
+            died(self.process, f"in phase {self.phase}{self.process.last_words()}")
         if not self.spoke:
             raise RunFailed("silent", "the trainer printed no progress line; see the contract in docs/design.md")
         return account
-
-    def _failed(self, code: int | None) -> NoReturn:
-        where, log = f"in phase {self.phase}{self.process.last_words()}", self.process.last_lines()
-        for complaint, reason in COMPLAINTS.items():
-            if complaint in where:
-                if reason == "disk_full" and (full := files.full(self.process.view.writable)):
-                    raise DiskError(full)
-                raise RunFailed(reason, f"it met a limit {where}", log)
-        if code is not None and code < 0:
-            raise RunFailed("signal", f"the trainer died of {signal.Signals(-code).name} {where}", log)
-        raise RunFailed("exit_code", f"the trainer exited with {code} {where}", log)

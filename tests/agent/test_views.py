@@ -135,7 +135,7 @@ def test_the_log_as_json_has_stable_keys_and_no_invented_numbers() -> None:
     taken_out = Reverted(timestamp=1, id=KEPT.id, parent=KEPT.sha, sha=BASE)
     told = json.loads(json.dumps(log_as_json(journal(*NIGHT, taken_out)), allow_nan=False))
     derived = {"audit", "claude", "expected_false_keeps_at_most", "simplifications"}
-    assert set(told) == {"night", "profiles", "note", "experiments"} | derived
+    assert set(told) == {"night", "profiles", "note", "metric", "experiments"} | derived
     assert "barely trained" in told["note"]
     kept, crashed = told["experiments"][2], told["experiments"][3]
     assert (kept["val_bpb"], kept["reverted"]) == (pytest.approx(2.281), True)

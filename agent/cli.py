@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 SECTIONS = {
     "A first night": {
+        "init": Entry("cli_init", "Make a workspace, or research a script that you have."),
         "doctor": Entry("cli_setup", "Say what a night needs, what is here, and what mends the rest."),
         "data": Entry("cli_bench", "Prepare the text that models are trained and scored on."),
         "run": Entry("cli_night", "Research until its time is up; typed again, it goes on."),

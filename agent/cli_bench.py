@@ -12,6 +12,7 @@ from agent.cli_read import JSON, print_json
 from agent.knobs import read_knobs
 from agent.lock import alone
 from agent.opening import home
+from agent.plan import note_on
 from agent.proposal import SETTINGS
 from agent.screen import Screen
 from agent.yardstick import UNJUDGED, of_script
@@ -93,7 +94,8 @@ def bench(name: str, seed: int, settings: tuple[str, ...], commit: str | None, w
     parts = sizes.parts_of(kept / PROGRESS, found.artifact_bytes, tree) if with_sizes else []
     if as_json:
         told = {"profile": name, "seed": seed, **found.model_dump(), "folder": str(kept)}
-        print_json(told | {"sizes": [part.model_dump() for part in parts] if with_sizes else None})
+        told |= {"sizes": [part.model_dump() for part in parts] if with_sizes else None}
+        print_json(told | {"note": note_on(name)})
     else:
         _print(found, job, kept)
         if with_sizes:
@@ -109,12 +111,11 @@ def bench_script(repo: git.Repo, script: Script, commit: str, seed: int, as_json
     with screen, Slots(1, rig, home(repo) / "bench", screen.show) as slots:
         found = slots.submit(job).result()
     yardstick, kept = of_script(script), slots.folder_of(job)
-    value = yardstick.own(found.val_bpb)
     if as_json:
-        told = {"metric": yardstick.model_dump(), "value": value, "seed": seed if script.seed_env else None}
-        click.echo(json.dumps({**told, "note": UNJUDGED, "wall_s": found.wall_s, "folder": str(kept)}, indent=2))
+        told = {"profile": job.profile.name, "seed": seed, **found.model_dump(), "folder": str(kept), "sizes": None}
+        print_json(told | {"val_bpb": yardstick.own(found.val_bpb), "note": UNJUDGED})
         return
-    click.echo(f"{yardstick.called} {value:.6f} in {found.wall_s:.1f} s")
+    click.echo(f"{yardstick.called} {yardstick.own(found.val_bpb):.6f} in {found.wall_s:.1f} s")
     click.echo(UNJUDGED)
     click.echo(f"what it printed is in {kept}")
 

@@ -131,6 +131,7 @@ def _known(name: str | None) -> Experience:
     That night's experiments, or the latest night's, count too where they were made under the same conditions.
     """
     repo = git.here()
+    repo.must_have_trainer("a forecast")
     own = read(opening.experience_path(repo))
     begun = name is not None or any(opening.home(repo).glob("*/autoresearch.jsonl"))
     journal = cli_read.latest(name)[1] if begun else None

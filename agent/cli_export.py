@@ -54,6 +54,7 @@ def export(
         raise UsageError("choose one of --tsv, --wandb DIR and --submission DIR")
     if entry is not None:
         repo = git.here()
+        repo.must_have_trainer("a submission")
         ref = commit or cli_read.latest(name)[1].champion
         if ref is None:
             raise UsageError("this night has no champion yet; name a --commit")

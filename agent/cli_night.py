@@ -21,6 +21,7 @@ from agent.lock import alone
 from agent.night import Limits, Night, Researcher, run
 from agent.now import NOW, Board
 from agent.purse import Purse
+from agent.queue import IDEAS
 from agent.researchers import Queue, Search
 from agent.screen import Screen, verdict_line
 from agent.settings import read_settings

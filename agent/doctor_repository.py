@@ -9,16 +9,19 @@ from pathlib import Path
 from agent.branch import branch_of
 from agent.claude import reachable
 from agent.experience import calibrated, read, under
-from agent.git import FOLDER, Repo
+from agent.git import Repo
 from agent.ideas import next_ideas
 from agent.lock import holder
 from agent.opening import data_key, experience_path
 from agent.queue import IDEAS, read_queue
 from agent.row import Row
 from agent.settings import OWN, read_settings
+from agent.yardstick import UNJUDGED
 from bench import machine
 from bench.data import SPLITS, open_dataset, read_manifest, verify
 from bench.errors import DataError, MachineError, NightshiftError
+from bench.rig import Rig, words_of
+from bench.script import Script
 
 FREE_BYTES = 2 * 10**9
 HASHED_BYTES = 10**9
@@ -39,7 +42,7 @@ def rows(repo: Repo, deep: bool) -> list[Row]:
     checks: dict[str, Callable[[], Iterator[Row]]] = {
         "identity": lambda: _identity(repo),
         "repository": lambda: _state(repo),
-        "data": lambda: _data(repo.root / "data", deep),
+        "data": lambda: _script(repo, repo.script) if repo.script else _data(repo.root / "data", deep),
         "disk": lambda: _disk(repo),
         "lock": lambda: _lock(repo),
         "key": _key,
@@ -81,7 +84,7 @@ def _state(repo: Repo) -> Iterator[Row]:
     try:
         repo.trainer(head)
     except NightshiftError as error:
-        yield Row("repository", "fail", str(error), f"git log --oneline --all -- {FOLDER}")
+        yield Row("repository", "fail", str(error), f"git log --oneline --all -- {' '.join(repo.scope)}")
         return
     branch = repo.line("branch", "--show-current")
     if branch:
@@ -96,7 +99,7 @@ def _state(repo: Repo) -> Iterator[Row]:
     if changed := repo.uncommitted():
         names = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
         told = f"uncommitted, so no part of a night: {names}"
-        yield Row("repository", "warn", told, f"git add {FOLDER} && git commit")
+        yield Row("repository", "warn", told, f"git add {' '.join(repo.scope)} && git commit")
     for ref in sorted(repo.checked_out()):
         if ref.startswith(branch_of("")):
             name = ref.removeprefix("refs/heads/")
@@ -122,6 +125,12 @@ def _data(root: Path, deep: bool) -> Iterator[Row]:
     else:
         few = f"{told}; sizes and token ids are right, {size / 1e9:,.0f} GB were not hashed"
         yield Row("data", "ok", few, "nightshift doctor --deep")
+
+
+def _script(repo: Repo, script: Script) -> Iterator[Row]:
+    """What stands in place of data where a script is researched: that it can be started."""
+    words_of(Rig(script, repo.root, {}))
+    yield Row("script", "ok", f"{script.command}; {script.name} is {UNJUDGED}")
 
 
 def _source(root: Path) -> str:
@@ -185,7 +194,9 @@ def _ideas(repo: Repo) -> Iterator[Row]:
 
 
 def _experience(repo: Repo) -> Iterator[Row]:
-    """Whose noise verdicts would go by."""
+    """Whose noise verdicts would go by: a script's are its own first runs."""
+    if repo.script:
+        return
     try:
         data = read_manifest(repo.root / "data")
         processor = machine.fingerprint().processor

@@ -17,9 +17,10 @@ from agent.chart import MARKS, chart
 from agent.curves import thinned
 from agent.history import plain
 from agent.now import Running
-from agent.plan import SHORT
+from agent.plan import note_on
 from agent.records import Experiment
 from agent.watch import LAST, Seen, Standing, Trace
+from agent.yardstick import labelled
 
 CHART_WIDTH, CURVE_ROWS, STAIRS_ROWS = 72, 5, 3
 LEAST_TITLE = 14
@@ -80,7 +81,7 @@ def sections(seen: Seen, width: int, *, ascii_only: bool = False) -> list[Sectio
         Section(3, _losses(seen.traces, width, ascii_only=ascii_only)),
         Section(5, _stairs(standing, width, ascii_only=ascii_only)),
         Section(4, [Text.assemble(("next  ", "dim"), " · ".join(map(plain, waiting(seen))) or "nothing in the queue")]),
-        Section(2, _prose(SHORT if standing.profiles == "short-" else "", width, style="yellow")),
+        Section(2, _prose(note_on(standing.profiles) or "", width, style="yellow")),
     ]
 
 
@@ -103,10 +104,10 @@ def headline(seen: Seen) -> str:
 
 def run_line(run: Running, at: int, width: int) -> Text:
     """A run under way: whose it is, its phase and for how long, and under which profile; the title gives way first."""
-    step = f" {run.step}/{run.steps}" if run.step else ""
+    step = f" {run.step}" + (f"/{run.steps}" if run.steps else "") if run.step else ""
     loss = f", loss {run.loss:.3f}" if run.step and run.loss is not None else ""
     took = report.duration(max(at - run.since, 0) / 1000)
-    facts = f" · {plain(run.phase)}{step}{loss} · {took} · {run.profile} · seed {run.seed}"
+    facts = f" · {plain(run.phase)}{step}{loss} · {took} · {labelled(run.profile)} · seed {run.seed}"
     title = Text(plain(run.label))
     title.truncate(max(width - len(facts) - 2, LEAST_TITLE), overflow="ellipsis")
     return Text.assemble("  ", title, facts)
@@ -141,7 +142,7 @@ def _stairs(standing: Standing, width: int, *, ascii_only: bool) -> list[Text]:
     keeps = standing.keeps
     if not keeps:
         return []
-    words = f"the champions' val_bpb at {standing.profiles}confirm, each on seeds of its own"
+    words = f"the champions' {keeps[0].yardstick.called} at {standing.profiles}confirm, each on seeds of its own"
     points: list[tuple[int, float]] = []
     for keep, until in zip(keeps, [*(one.run for one in keeps[1:]), standing.experiments[-1].run], strict=True):
         points += [(keep.run, keep.metric), (until, keep.metric)]
@@ -180,7 +181,7 @@ def as_json(seen: Seen) -> dict[str, object]:
         "at": seen.at,
         "pid": now.pid if now else None,
         "profiles": standing.profiles,
-        "note": SHORT if standing.profiles == "short-" else None,
+        "note": note_on(standing.profiles),
         "experiments": {"decided": standing.decided, "most": now.max_experiments if now else None},
         "left_s": max(now.until - seen.at, 0) / 1000 if now else None,
         "usd": {"at_most": standing.usd, "most": now.max_usd if now else None},

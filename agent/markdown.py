@@ -10,6 +10,7 @@ from typing import Any
 from agent import report
 from agent.history import plain
 from agent.outcome import signed
+from agent.yardstick import BITS
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|#~!&@])")
 LONGEST = 120
@@ -21,13 +22,14 @@ def as_markdown(morning: Mapping[str, Any]) -> str:
     night, headline = morning["night"], morning["headline"]
     tried = [one for one in morning["experiments"] if one["source"] != "baseline"]
     keeps = [one for one in tried if one["status"] == "keep"]
+    unit = "bits per byte" if night["metric"] == BITS.name else night["metric"]
     lines = [f"## {headline['title']}", "", headline["words"]]
     if headline["command"]:
         lines += ["", f"`{headline['command']}`"]
     if keeps:
         lines += [
             "",
-            "| keep | change | Δ ×10⁻³ bits per byte | 95 % interval | measured |",
+            f"| keep | change | Δ ×10⁻³ {unit} | 95 % interval | measured |",
             "|---|---|---:|---|---|",
             *map(_keep, keeps),
         ]

@@ -4,7 +4,8 @@ Differences are candidate minus champion in bits per byte, below zero is better;
 milliseconds, money in dollars; null stands for what was not measured. The keys, and where each figure comes from:
 
 ====================  ==================================================================================================
-``night``             name, profiles, data, machine, sandbox, slots, branch, base, segment, began and last
+``night``             name, profiles, data, metric and delta (in words), machine, sandbox, slots, branch, base, segment,
+                      began and last
 ``note``              what to say wherever numbers of short profiles stand, or null
 ``headline``          state (``audited``, ``not_audited``, ``nothing_kept``, ``nothing_decided``), title, words, command
 ``summary``           the lines of `report.summary`
@@ -41,9 +42,10 @@ from agent.note import Note
 from agent.opening import RUNS
 from agent.past import Effect, Past, read_past
 from agent.promotion import Point
-from agent.records import Evidence, Experiment, Header, Paired, Reverted, Run
+from agent.records import Evidence, Experiment, Header, Reverted, Run
 from agent.staircase import staircase
 from agent.verdict import ERROR_RATE
+from agent.yardstick import UNJUDGED
 from bench import files
 from bench.errors import NightshiftError, UsageError
 from bench.profiles import profile
@@ -141,7 +143,11 @@ def _night(journal: Journal, header: Header) -> dict[str, Any]:
         "name": header.name,
         "profiles": header.profiles,
         "data": header.data,
-        "machine": f"{here.processor}, MLX {here.mlx} on {here.device}, {here.blas}",
+        "metric": header.yardstick.called,
+        "delta": header.yardstick.delta,
+        "machine": here.processor
+        if header.script
+        else f"{here.processor}, MLX {here.mlx} on {here.device}, {here.blas}",
         "sandbox": header.sandbox,
         "slots": header.slots,
         "branch": branch_of(header.name).removeprefix("refs/heads/"),
@@ -165,6 +171,8 @@ def _headline(journal: Journal, tried: Sequence[Experiment]) -> dict[str, str]:
             "words": audit.audited_in_words(found),
             "command": "",
         }
+    if standing and not journal.in_segment()[0].yardstick.judged:
+        return {"state": "not_audited", "title": f"{keeps}, unjudged", "words": f"{UNJUDGED}.", "command": ""}
     if standing:
         return {
             "state": "not_audited",
@@ -198,7 +206,7 @@ def _details(
         "notes": [_cited(name, papers) for name in one.notes],
         "pairs": {"breadth": _pairs(one.breadth), "confirm": _pairs(one.confirm), "regained": _pairs(regained)},
         "runs": [
-            {**run, "curve": _curve(one, made, trees, curves)}
+            {**run, "val_bpb": _own(one, made), "curve": _curve(one, made, trees, curves)}
             for run, made in zip(whole["runs"], one.runs, strict=True)
         ],
         "cpu_s": sum(run.cpu_s for run in one.runs if run.fresh),
@@ -214,8 +222,23 @@ def _curve(one: Experiment, run: Run, trees: Mapping[str, str], curves: Mapping[
     return name if name in curves else None
 
 
-def _pairs(found: Paired | None) -> list[dict[str, Any]]:
-    return [pair.model_dump() | {"difference": pair.difference} for pair in found.pairs] if found else []
+def _own(one: Experiment, run: Run) -> float | None:
+    return None if run.val_bpb is None else one.yardstick.own(run.val_bpb)
+
+
+def _pairs(found: Evidence | None) -> list[dict[str, Any]]:
+    if found is None:
+        return []
+    own = found.yardstick.own
+    return [
+        {
+            "seed": pair.seed,
+            "champion": own(pair.champion),
+            "candidate": own(pair.candidate),
+            "difference": pair.difference,
+        }
+        for pair in found.pairs
+    ]
 
 
 def _effect(found: Effect | None) -> dict[str, Any] | None:

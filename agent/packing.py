@@ -7,9 +7,9 @@ The file can be run (`python train_gpt.py`), imported (`import train_gpt`, and t
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from agent.git import FOLDER
 from bench.errors import UsageError
 
+FOLDER = "trainer"
 SCRIPT = "train_gpt.py"
 INIT = f"{FOLDER}/__init__.py"
 ENTRY = f"{FOLDER}.train"

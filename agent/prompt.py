@@ -18,6 +18,7 @@ from agent.note import Note, parts
 from agent.outcome import told
 from agent.past import Past
 from agent.tree import Tree
+from agent.workspace import SHIPPED
 from bench.errors import MachineError
 
 PROMPTS = Path("prompts")
@@ -133,9 +134,10 @@ def quoted(tag: str, text: str, most: int | None = None, **attributes: str) -> s
 
 
 def template(root: Path, path: Path) -> str:
-    """A template's text. Raises MachineError where there is none."""
+    """A template's text: the repository's own, or as it is shipped. Raises MachineError where there is none."""
     try:
-        return (root / path).read_text(encoding="utf-8").strip()
+        own = root / path
+        return (own if own.exists() else SHIPPED / path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise MachineError(f"{path} cannot be read, and Claude is asked with it: `git checkout {path}`") from error
 

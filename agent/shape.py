@@ -7,7 +7,7 @@ was not measured or is not there. A key is always there.
 from pydantic import BaseModel, ConfigDict
 
 Note = str | None
-"""What to bear in mind: that numbers of short profiles are no evidence."""
+"""What to bear in mind: that numbers of short profiles are no evidence, or that a script's are unjudged."""
 
 
 class Shape(BaseModel):

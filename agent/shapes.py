@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 from agent import proxy, shapes_library, shapes_live, shapes_night, shapes_report
 from agent.row import Row
-from agent.shape import Shape
+from agent.shape import Note, Shape
 from agent.sizes import Part
 from bench.job import Measurement
 
@@ -34,6 +34,7 @@ class Bench(Measurement):
     """Where the run is kept."""
     sizes: list[Part] | None
     """With `--sizes`: what each tensor and each file of the code takes, the largest first."""
+    note: Note
 
 
 class RunsFolder(Shape):

@@ -7,6 +7,7 @@ from agent import plan
 from agent.lock import Holder
 from agent.records import Experiment, Source, Status
 from agent.shape import Note, Shape
+from agent.yardstick import Yardstick
 
 
 class Compared(Shape):
@@ -92,6 +93,7 @@ class Log(Shape):
 
     night: str
     profiles: str
+    metric: Yardstick
     note: Note
     audit: Audit | None
     expected_false_keeps_at_most: float

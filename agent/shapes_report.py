@@ -25,6 +25,10 @@ class Night(Shape):
     name: str
     profiles: str
     data: str
+    metric: str
+    """What the number is called."""
+    delta: str
+    """What a difference of it is, in words."""
     machine: str
     sandbox: str
     slots: int

@@ -66,7 +66,7 @@ def _write(wandb: ModuleType, journal: Journal, one: Experiment, folder: Path) -
         job_type=one.lane or one.source,
         id=one.id,
         name=f"{one.id} {one.description}"[:LONGEST_NAME],
-        tags=[one.status],
+        tags=[one.status] if one.yardstick.judged else [one.status, "unjudged"],
         config=config(header, one),
         settings=wandb.Settings(**QUIET),
     )
@@ -110,7 +110,7 @@ def summary(journal: Journal, one: Experiment) -> dict[str, Any]:
         "cpu_s": sum(run.cpu_s for run in one.runs if run.fresh),
     }
     if one.metric:
-        told["val_bpb"] = one.metric
+        told[one.yardstick.name] = one.metric
     if sizes := [run.total_bytes for run in one.runs if run.role == _mine(one) and run.total_bytes]:
         told["total_bytes"] = max(sizes)
     if one.authored:

@@ -228,7 +228,7 @@ def _evidence_as_json(evidence: Evidence | None) -> dict[str, object] | None:
     return {
         "profile": evidence.profile,
         "seeds": len(evidence.pairs),
-        "difference": evidence.yardstick.own(evidence.mean),
+        "difference": evidence.mean,
         "standard_error": report.standard_error(evidence),
         "p_value": evidence.p_value,
     }

@@ -34,6 +34,15 @@ class Yardstick(Record):
         return self.name if self.judged else f"{self.name} (unjudged)"
 
     @property
+    def delta(self) -> str:
+        """What a difference is, where below zero is better whatever the metric."""
+        if self.judged:
+            of = "a bit per byte of the exported, reloaded model"
+            return f"Δ is candidate minus champion under the same seed, in thousandths of {of}: below zero is better."
+        of = "champion minus candidate" if self.higher else "candidate minus champion"
+        return f"Δ is {of}, in {self.thousandths}: below zero is better."
+
+    @property
     def thousandths(self) -> str:
         """What a difference is told in."""
         return "thousandths of a bit per byte" if self.judged else f"thousandths of {self.called}"

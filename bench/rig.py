@@ -58,8 +58,9 @@ def _run(job: Job, rig: Rig, folder: Path, show: Callable[[Progress], None], sto
     files.fresh_folder(home)
     try:
         command = words_of(rig)
-        seen = [*_python_of(Path(command[0]).parent.parent), Path(command[0]), *_reads(rig, tree, home)]
-        environment = _environment(job, script, Path(command[0]).parent, home)
+        program = Path(command[0])
+        seen = [*(_python_of(program.parent.parent) or [program]), *_reads(rig, tree, home)]
+        environment = _environment(job, script, program.parent, home)
         view = View(seen, [tree, home], network=script.network)
         process = Process(command, environment, tree, folder / "stderr.txt", view, limits)
         with files.created(folder / PROGRESS) as told:
@@ -131,15 +132,14 @@ def _reads(rig: Rig, tree: Path, home: Path) -> Iterator[Path]:
         yield from _python_of(source)
 
 
-def _python_of(venv: Path) -> Iterator[Path]:
+def _python_of(venv: Path) -> list[Path]:
     """A virtual environment and the Python that it was made from; nothing where `venv` is none."""
     settings = venv / "pyvenv.cfg"
     if not settings.is_file():
-        return
-    yield venv
-    if found := re.search(r"^home\s*=\s*(.+?)\s*$", settings.read_text(encoding="utf-8"), re.MULTILINE):
-        base = Path(found[1]).parent
-        yield from dict.fromkeys([base, base.resolve()])
+        return []
+    found = re.search(r"^home\s*=\s*(.+?)\s*$", settings.read_text(encoding="utf-8"), re.MULTILINE)
+    bases = [base, base.resolve()] if found and (base := Path(found[1]).parent) else []
+    return [venv, *dict.fromkeys(bases)]
 
 
 @dataclass

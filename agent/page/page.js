@@ -19,7 +19,7 @@ function render() {
   showChosen();
   contents();
   document.getElementById("night").textContent = `night ${current.night.name}`;
-  document.getElementById("made").textContent = `Δ is candidate minus champion under the same seed, in thousandths of a bit per byte of the exported, reloaded model: below zero is better. Journal of night ${current.night.name}, as of ${moment(current.night.last)}.`;
+  document.getElementById("made").textContent = `${current.night.delta} Journal of night ${current.night.name}, as of ${moment(current.night.last)}.`;
   report.removeAttribute("aria-busy");
   fit();
   if (!scrolled && !focused) return;

@@ -200,7 +200,7 @@ function comparison(morning) {
   const facts = [
     ["verdict", (one) => `${STATUS[statusOf(one)]} (${words(one.reason)})`],
     ["Δ ×10⁻³", (one) => (one.effect ? `${thousandths(one.effect.mean)} (${measuredAs(one)})` : "–")],
-    ["val_bpb", (one) => one.val_bpb?.toFixed(6) ?? "–"],
+    [morning.night.metric, (one) => one.val_bpb?.toFixed(6) ?? "–"],
     ["cost", cost],
   ];
   place.append(

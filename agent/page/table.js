@@ -25,7 +25,7 @@ function experimentsTable(morning) {
   const body = el("tbody", {});
   const heads = columns.map((column) =>
     el("th", { scope: "col", class: column.class, "data-key": column.key },
-      el("button", { type: "button", id: `sort-${column.key}`, onclick: () => { sortBy(column.key); arrange(body, heads); } }, column.name, el("span", { class: "arrow", "aria-hidden": "true" }))),
+      el("button", { type: "button", id: `sort-${column.key}`, onclick: () => { sortBy(column.key); arrange(body, heads); } }, column.key === "val_bpb" ? morning.night.metric : column.name, el("span", { class: "arrow", "aria-hidden": "true" }))),
   );
   const grid = el("table", { class: "experiments" },
     el("caption", { class: "hidden" }, "Every experiment; the button in each row opens its details"),

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agent import git
 from agent.git import Repo
@@ -16,6 +17,7 @@ HERE = Path(__file__).parent
 SHIPPED = HERE / "shipped" if (HERE / "shipped").is_dir() else HERE.parent
 """Where the shipped trainer, rules and prompts lie: in the package, or, in a clone, at its top."""
 RULES = "AGENTS.md"
+VENV = ".venv"
 GITIGNORE = "__pycache__/\n# prepared by `nightshift data prepare`\n/data/\n/.data.*\n"
 
 
@@ -42,16 +44,20 @@ def make(folder: Path) -> list[str]:
     return sorted(content)
 
 
-def adopt(folder: Path, table: Mapping[str, object]) -> list[str]:
+def adopt(folder: Path, table: Mapping[str, Any]) -> list[str]:
     """Have the script that `table` describes, as in `nightshift.toml`, researched in the repository at `folder`.
 
-    Returns the paths of what was written: the settings, and a queue where there was none. Nothing that is there is
+    Where it names no `files`, those count that its command names, and a virtual environment at the top is read. Returns the paths of what was written: the settings, and a queue where there was none. Nothing that is there is
     changed, and nothing committed. Raises UsageError and MachineError, with nothing written.
     """
     repo = _repository(folder)
     if (repo.root / OWN).exists():
         raise UsageError(f"{repo.root / OWN} is there already: put a table [script] into it, or move it away")
-    table = {**table, "files": table.get("files") or _files_in(repo, str(table["command"]))}
+    table = {
+        **table,
+        "files": table["files"] or _files_in(repo, table["command"]),
+        "reads": [*table["reads"], *([VENV] if VENV not in table["reads"] and (repo.root / VENV).is_dir() else [])],
+    }
     text = _as_toml({name: value for name, value in table.items() if value})
     made = [OWN]
     files.write_atomic(repo.root / OWN, text.encode())

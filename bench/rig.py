@@ -121,8 +121,8 @@ def _reads(rig: Rig, tree: Path, home: Path) -> Iterator[Path]:
         source = (rig.root / given).resolve()
         if not source.exists():
             raise UsageError(f"there is no {name}, which `reads` in nightshift.toml names")
-        if name.startswith("~/"):
-            link: Path | None = home / name.removeprefix("~/")
+        if given.is_relative_to(Path.home()):
+            link: Path | None = home / given.relative_to(Path.home())
         else:
             link = None if given.is_absolute() else tree / given
         if link and not link.exists():

@@ -1,4 +1,4 @@
-"""Whole nights of the real program on a script that a person brings: real processes, its own word, and every view of it."""
+"""Whole nights of the real program on a script that a person brings: real processes, and every view of its word."""
 
 import json
 import shutil
@@ -161,6 +161,8 @@ def test_other_settings_or_other_files_around_it_begin_a_segment(tmp_path: Path)
     repo = make_repo(tmp_path / "repo", "# empty\n", "--seed-env", "SEED")
     run_night(repo)
     settings = repo / "nightshift.toml"
-    settings.write_text(settings.read_text().replace('seed_env = "SEED"', 'seed_env = "SEED"\nenvironment = { X = "1" }'))
+    settings.write_text(
+        settings.read_text().replace('seed_env = "SEED"', 'seed_env = "SEED"\nenvironment = { X = "1" }')
+    )
     assert "the script's settings changed since" in run_night(repo)
     assert [one.reason for one in journal_of(repo).experiments] == ["baseline", "baseline"]

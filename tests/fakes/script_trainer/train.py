@@ -17,7 +17,9 @@ train, held_out = sample(rng, 4_000), sample(np.random.default_rng(0), 4_000)
 counts = np.full((LETTERS, LETTERS), SMOOTHING)
 for step, part in enumerate(np.array_split(np.stack([train[:-1], train[1:]]), STEPS, axis=1)):
     np.add.at(counts, (part[0], part[1]), 1.0)
-    print(f"\rstep {step:05d} ({100 * step / STEPS:.1f}%) | loss: {3.0 - step / STEPS:.6f} | dt: 1ms", end="", flush=True)
+    print(
+        f"\rstep {step:05d} ({100 * step / STEPS:.1f}%) | loss: {3.0 - step / STEPS:.6f} | dt: 1ms", end="", flush=True
+    )
 print()
 if BEHAVIOUR == "crash":
     sys.exit("the widget is bent")

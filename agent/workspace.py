@@ -47,7 +47,8 @@ def make(folder: Path) -> list[str]:
 def adopt(folder: Path, table: Mapping[str, Any]) -> list[str]:
     """Have the script that `table` describes, as in `nightshift.toml`, researched in the repository at `folder`.
 
-    Where it names no `files`, those count that its command names, and a virtual environment at the top is read. Returns the paths of what was written: the settings, and a queue where there was none. Nothing that is there is
+    Where it names no `files`, those count that its command names; a virtual environment at the top is always read.
+    Returns the paths of what was written: the settings, and a queue where there was none. Nothing that is there is
     changed, and nothing committed. Raises UsageError and MachineError, with nothing written.
     """
     repo = _repository(folder)

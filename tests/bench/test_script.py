@@ -4,7 +4,6 @@ import json
 import sys
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import psutil
 import pytest
@@ -27,14 +26,15 @@ class Bed:
         self.stop = Event()
         self.top.mkdir()
 
-    def run(self, source: str, stage: str = "confirm", **settings: Any) -> Measurement:
+    def run(self, source: str, **settings: object) -> Measurement:
+        stage = str(settings.pop("stage", "confirm"))
         usual = {"command": f"{sys.executable} train.py", "files": ["train.py"], "timeout_minutes": 0.5}
         script = Script.model_validate(usual | settings)
         job = Job({"train.py": source.encode()}, script.profile(stage), seed=7)
         rig = Rig(script, self.top, {"lib/near.py": b"NEAR = 1.5\n"})
         return run_script(job, rig, self.folder, self.words.append, self.stop)
 
-    def fails(self, source: str, **settings: Any) -> RunFailed:
+    def fails(self, source: str, **settings: object) -> RunFailed:
         with pytest.raises(RunFailed) as failure:
             self.run(source, **settings)
         return failure.value
@@ -58,7 +58,7 @@ def bed(tmp_path: Path) -> Bed:
         ("from lib.near import NEAR; print('val_bpb:', NEAR)", {}, 1.5),
     ],
 )
-def test_the_metric_is_the_last_one_printed(bed: Bed, source: str, settings: dict[str, Any], value: float) -> None:
+def test_the_metric_is_the_last_one_printed(bed: Bed, source: str, settings: dict[str, object], value: float) -> None:
     assert bed.run(source, **settings).val_bpb == value
 
 
@@ -104,7 +104,7 @@ def test_its_environment_is_what_the_settings_say(bed: Bed, monkeypatch: pytest.
     monkeypatch.setenv("A_TOKEN", "inherited")
     monkeypatch.setenv("A_SECRET", "mine")
     source = "import json, os; open('env.json', 'w'); print('env', json.dumps(dict(os.environ))); print('val_bpb: 1')"
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "seed_env": "SEED",
         "environment": {"ITERATIONS": "100", "SIZE": "small"},
         "smoke": {"ITERATIONS": "3"},
@@ -112,7 +112,7 @@ def test_its_environment_is_what_the_settings_say(bed: Bed, monkeypatch: pytest.
     }
     found = {}
     for stage in ("smoke", "confirm"):
-        bed.run(source, stage, **settings)
+        bed.run(source, stage=stage, **settings)
         found[stage] = json.loads((bed.folder / OUTPUT).read_text().splitlines()[0].removeprefix("env "))
     assert [found[stage]["ITERATIONS"] for stage in found] == ["3", "100"]
     told = {"SEED": "7", "SIZE": "small", "A_TOKEN": "inherited"}

@@ -1,11 +1,13 @@
 """Git by plumbing: what is written, and what is never touched."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.git import RefMoved, Repo, here
 from bench.errors import MachineError, UsageError
+from bench.script import Script
 from tests.fakes import git, make_repo
 
 REF = "refs/heads/nightshift/n"
@@ -91,3 +93,48 @@ def test_an_unknown_ref_is_one_line(repo: Repo) -> None:
 def test_outside_a_repository_the_line_says_where_to_go(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="not inside a git repository"):
         here(tmp_path)
+
+
+def of_script(repo: Repo, *files: str) -> Repo:
+    return replace(repo, script=Script(command="python a.py", files=files))
+
+
+def test_of_a_script_only_the_files_that_are_named_are_read_and_written(repo: Repo) -> None:
+    for name in ("a.py", "deep/er/b.py", "deep/er/c.py", "deep/d.py", "src/e.py"):
+        (repo.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (repo.root / name).write_text(name)
+    (repo.root / "link").symlink_to("a.py")
+    git(repo.root, "add", ".")
+    git(repo.root, "commit", "--quiet", "--message=a script")
+    ours = of_script(repo, "a.py", "deep/er/b.py", "src/")
+    start = ours.commit_of("HEAD")
+    tree = ours.trainer(start)
+    assert tree == {name: name.encode() for name in ("a.py", "deep/er/b.py", "src/e.py")}
+    rest = ours.rest(start)
+    assert {"deep/er/c.py", "deep/d.py", "README.md", "trainer/train.py"} < rest.keys()
+    assert not {"link", *tree} & rest.keys()
+    changed = {"a.py": b"new", "deep/er/b.py": b"newer", "src/f/g.py": b"made"}
+    commit = ours.write_commit(start, changed, "m\n")
+    assert ours.trainer(commit) == changed
+    assert ours.rest(commit) == rest
+    names = git(repo.root, "diff", "--name-status", "--no-renames", start, commit).split("\n")
+    assert names == ["M\ta.py", "M\tdeep/er/b.py", "D\tsrc/e.py", "A\tsrc/f/g.py"]
+    assert "error" not in git(repo.root, "fsck", "--strict", "--no-dangling")
+
+
+def test_a_folder_that_is_emptied_is_gone(repo: Repo) -> None:
+    ours = of_script(repo, "kb/ideas.md", "README.md")
+    start = ours.commit_of("HEAD")
+    commit = ours.write_commit(start, {"README.md": b"alone\n"}, "m\n")
+    assert git(repo.root, "ls-tree", "--name-only", commit, "kb") == ""
+
+
+def test_a_file_that_the_commit_lacks_is_named(repo: Repo) -> None:
+    with pytest.raises(UsageError, match=r"has no other\.py"):
+        of_script(repo, "README.md", "other.py").trainer("HEAD")
+
+
+def test_what_works_on_the_trainer_alone_says_so_of_a_script(repo: Repo) -> None:
+    repo.must_have_trainer("an audit")
+    with pytest.raises(UsageError, match="an audit is for trainer/ alone"):
+        of_script(repo, "README.md").must_have_trainer("an audit")

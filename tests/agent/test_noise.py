@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from agent import noise
 from agent.noise import UNPAIRED, WIDEST, Noise, Scatter
@@ -58,3 +59,18 @@ def test_residuals_of_ones_own_narrow_the_scale_but_two_pairs_never_below_the_gr
     assert known.scale(known.given(0.0, 1)) < wide
     assert known.scale(known.given(0.0, 7)) >= known.scales[0]
     assert known.scale(known.given(7 * 0.01**2, 7)) > wide
+
+
+def test_what_one_run_may_scatter_is_told_by_few_runs_on_the_safe_side() -> None:
+    rng = random.Random(2)
+    told = [noise.at_most([rng.gauss(1.0, 0.3) for _ in range(5)]) for _ in range(4_000)]
+    assert np.mean([most >= 0.3 for most in told]) == pytest.approx(noise.SURE, abs=0.02)
+
+
+def test_where_nothing_pairs_the_p_value_is_student_s_with_the_freedom_of_both() -> None:
+    scores, differences = [2.0, 2.1, 1.9, 2.05, 1.97], [-0.25, -0.3, -0.2]
+    known = noise.unpaired(scores)
+    squares, mean = float(np.var(differences) * 3), float(np.mean(differences))
+    found = known.p_value(known.given(squares, 2), mean, 3)
+    variance = (squares + 2 * float(np.var(scores) * 5)) / (2 + 4)
+    assert found == pytest.approx(float(student.cdf(mean / (variance / 3) ** 0.5, 6)), rel=0.02)

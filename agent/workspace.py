@@ -92,7 +92,10 @@ def _repository(folder: Path) -> Repo:
 
 def _files_in(repo: Repo, command: str) -> list[str]:
     """The committed files that a command names."""
-    words = [word.removeprefix("./") for word in shlex.split(command)]
+    try:
+        words = [word.removeprefix("./") for word in shlex.split(command)]
+    except ValueError as error:
+        raise UsageError(f"{command!r} cannot be split into words: {error}") from error
     known = repo.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD").decode().split("\0")
     found = [word for word in words if word in known]
     if not found:

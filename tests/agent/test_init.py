@@ -100,6 +100,7 @@ def test_each_mistake_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
     (repo / "sub").mkdir()
     assert "is not the repository's top" in complaint(repo, "init", "sub", *SCRIPT)
     assert "no file that is committed stands in" in complaint(repo, "init", ".", "--script", "make train")
+    assert "No closing quotation" in complaint(repo, "init", ".", "--script", "python 'train.py")
     assert "has no other.py" in complaint(repo, "init", ".", *SCRIPT, "--file", "other.py")
     assert "with one group" in complaint(repo, "init", ".", *SCRIPT, "--metric", "no group")
     assert "no regular expression" in complaint(repo, "init", ".", *SCRIPT, "--metric", "(")

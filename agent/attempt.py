@@ -18,7 +18,7 @@ from agent.scope import TRAINER, Scope
 from agent.tree import Tree
 from agent.twins import without_stale
 from agent.verdict import Verdict
-from agent.yardstick import BITS, Yardstick
+from agent.yardstick import Yardstick
 from bench import clock, files, gate
 from bench.errors import ChampionFails, ProposalError, RunFailed
 from bench.profiles import Profile
@@ -56,7 +56,7 @@ class Attempt:
     proposal: Proposal
     started: float = field(default_factory=lambda: clock.monotonic())
     tree: Tree = field(default_factory=dict)
-    yardstick: Yardstick = BITS
+    unjudged: Yardstick | None = None
     before: dict[str, str] = field(default_factory=dict)
     """The value in force of each knob that is changed, before the change."""
     sha: str = ""
@@ -72,7 +72,7 @@ class Attempt:
         return Experiment(
             run=self.run,
             commit=self.sha[:7],
-            metric=self.yardstick.own(self.confirm.candidate_bpb) if self.confirm else 0.0,
+            metric=self.confirm.yardstick.own(self.confirm.candidate_bpb) if self.confirm else 0.0,
             metrics=self._metrics(),
             status=outcome.status,
             description=idea.title,
@@ -98,7 +98,7 @@ class Attempt:
             confirm=self.confirm,
             authored=idea.authored,
             wall_s=clock.monotonic() - self.started,
-            yardstick=self.yardstick,
+            unjudged=self.unjudged,
         )
 
     def _asi(self) -> dict[str, str]:
@@ -112,9 +112,9 @@ class Attempt:
     def _metrics(self) -> dict[str, float]:
         found: dict[str, float] = {}
         if self.breadth:
-            found["breadth_difference"] = self.yardstick.own(self.breadth.mean)
+            found["breadth_difference"] = self.breadth.yardstick.own(self.breadth.mean)
         if self.confirm:
-            found["confirm_difference"] = self.yardstick.own(self.confirm.mean)
+            found["confirm_difference"] = self.confirm.yardstick.own(self.confirm.mean)
         if self.cost_ratio:
             found["cost_ratio"] = self.cost_ratio
         mine = [run for run in self.runs if run.role == "candidate" and run.reason is None]
@@ -210,7 +210,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     noise = experience.noise("confirm", lane)
     breadth = laboratory.profile("breadth")
     runs = run(breadth, [candidate, champion], 0, promotion.BREADTH_PAIRS)
-    this.breadth = verdict.weigh(breadth.name, lab.pairs(runs), experience.noise("breadth", lane), this.yardstick)
+    this.breadth = verdict.weigh(breadth.name, lab.pairs(runs), experience.noise("breadth", lane), this.unjudged)
     this.cost_ratio = cost.ratio(runs)
     lab.check_seeds(runs)
     dropped = promotion.gate(this.breadth, experience.promotion(), noise, this.id)
@@ -221,7 +221,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     runs = []
     for first, count in pairwise((0, *verdict.LOOKS)):
         runs += run(confirm, [candidate, champion], first, count - first)
-        this.confirm = verdict.weigh(confirm.name, lab.pairs(runs), noise, this.yardstick)
+        this.confirm = verdict.weigh(confirm.name, lab.pairs(runs), noise, this.unjudged)
         lab.check_seeds(runs)
         if decided := verdict.decide(this.confirm):
             if decided.status != "keep":
@@ -285,7 +285,7 @@ def _regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
     runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS, parent))
     noise = laboratory.experience().noise("confirm", kept.lane)
     try:
-        evidence = verdict.weigh(confirm.name, lab.pairs(runs), noise, laboratory.header.yardstick)
+        evidence = verdict.weigh(confirm.name, lab.pairs(runs), noise, laboratory.header.unjudged)
     except RunFailed as failure:  # the kept change is the champion now
         raise ChampionFails(str(failure)) from failure
     return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=evidence)

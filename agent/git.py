@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +54,14 @@ class Repo:
     """Top of the working tree."""
     common: Path
     """The git directory that all working trees share."""
-    script: Script | None = None
+
+    @cached_property
+    def script(self) -> Script | None:
+        """What is researched in place of `trainer/`, if that is settled: as it was when first asked for.
+
+        Raises UsageError.
+        """
+        return read_script(self.root)
 
     @property
     def scope(self) -> Scope:
@@ -246,7 +254,7 @@ def here(folder: Path | None = None) -> Repo:
         common = Path(start.line("rev-parse", "--path-format=absolute", "--git-common-dir"))
     except (MachineError, FileNotFoundError) as error:
         raise MachineError(f"not inside a git repository ({error}): cd into your clone of nightshift") from None
-    return Repo(root, common, read_script(root))
+    return Repo(root, common)
 
 
 def _environment() -> dict[str, str]:

@@ -71,7 +71,7 @@ def run(night: Night) -> str:
             night.journal.segment,
             champion,
             proposal,
-            yardstick=night.lab.header.yardstick,
+            unjudged=night.lab.header.unjudged,
         )
         experiment = attempt(this, night.lab, night.repo, night.journal)
         if experiment.status == "keep":

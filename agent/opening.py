@@ -18,7 +18,7 @@ from agent.promotion import BREADTH_PAIRS
 from agent.records import Experiment, Header, Repaired
 from agent.tree import syntax_key
 from agent.verdict import LOOKS
-from agent.yardstick import UNJUDGED, of_script
+from agent.yardstick import BITS, UNJUDGED, of_script
 from bench import clock, files, machine, sandbox
 from bench.data import Dataset, read_manifest
 from bench.errors import MachineError, UsageError
@@ -89,7 +89,7 @@ def new_header(
 ) -> Header:
     """The header of a segment that begins now."""
     script = data.script if isinstance(data, Rig) else None
-    yardstick = of_script(script)
+    yardstick = of_script(script) if script else BITS
     return Header(
         metricName=yardstick.name,
         metricUnit="" if yardstick.judged else " unjudged",
@@ -246,7 +246,7 @@ def baseline(name: str, journal: Journal, laboratory: Lab, sha: str, repo: Repo)
         detail=f"mean of {len(scores)} {'seeds' if yardstick.judged else 'runs'} at {confirm}",
         runs=tuple(runs),
         wall_s=clock.monotonic() - started,
-        yardstick=yardstick,
+        unjudged=laboratory.header.unjudged,
     )
     if laboratory.header.script:
         of_baseline(laboratory.header, found)

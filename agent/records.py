@@ -50,7 +50,12 @@ class Header(Record):
     @property
     def yardstick(self) -> Yardstick:
         """What is compared in this segment."""
-        return of_script(self.script)
+        return self.unjudged or BITS
+
+    @property
+    def unjudged(self) -> Yardstick | None:
+        """The same, where it is a script's own word."""
+        return of_script(self.script) if self.script else None
 
     def differences(self, other: "Header") -> list[str]:
         """What keeps numbers measured under one header from being compared with the other's, in words."""
@@ -152,7 +157,13 @@ class Evidence(Paired):
     """Chance of so low a mean or lower, were there no effect."""
     chance: float = 0.0
     """Predicted chance of being kept at the last look; 0 where an older version wrote the line."""
-    yardstick: Yardstick = BITS
+    unjudged: Yardstick | None = None
+    """What was compared, where it is a script's own word."""
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What was compared."""
+        return self.unjudged or BITS
 
 
 class Estimate(Paired):
@@ -206,7 +217,13 @@ class Experiment(Record):
     confirm: Evidence | None = None
     authored: Authored | None = None
     wall_s: float = 0.0
-    yardstick: Yardstick = BITS
+    unjudged: Yardstick | None = None
+    """What its numbers are, where they are a script's own word."""
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What its numbers are."""
+        return self.unjudged or BITS
 
 
 class Regained(Record):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from agent.noise import Noise
 from agent.records import Evidence, Pair, Status
-from agent.yardstick import BITS, Yardstick
+from agent.yardstick import Yardstick
 from bench.errors import NightshiftError
 
 LOOKS = (2, 3, 4, 6, 8)
@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
     detail: str
 
 
-def weigh(profile: str, pairs: Sequence[Pair], noise: Noise, yardstick: Yardstick = BITS) -> Evidence:
+def weigh(profile: str, pairs: Sequence[Pair], noise: Noise, unjudged: Yardstick | None = None) -> Evidence:
     """What `pairs` say, in seed order. Refuses a missing, repeated or non-finite measurement."""
     if not pairs:
         raise NightshiftError("no pairs to weigh")
@@ -58,7 +58,7 @@ def weigh(profile: str, pairs: Sequence[Pair], noise: Noise, yardstick: Yardstic
         scale=noise.scale(given),
         p_value=noise.p_value(given, mean, count),
         chance=noise.chance(given, mean, count, LOOKS[-1], LOOK_RATE),
-        yardstick=yardstick,
+        unjudged=unjudged,
     )
 
 

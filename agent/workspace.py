@@ -9,7 +9,7 @@ from typing import Any
 from agent import git
 from agent.git import Repo
 from agent.queue import IDEAS
-from agent.settings import OWN, read_script
+from agent.settings import OWN
 from bench import files
 from bench.errors import MachineError, UsageError
 
@@ -63,7 +63,7 @@ def adopt(folder: Path, table: Mapping[str, Any]) -> list[str]:
     made = [OWN]
     files.write_atomic(repo.root / OWN, text.encode())
     try:
-        Repo(repo.root, repo.common, read_script(repo.root)).trainer("HEAD")
+        Repo(repo.root, repo.common).trainer("HEAD")
     except (UsageError, MachineError):
         (repo.root / OWN).unlink()
         raise

@@ -51,9 +51,9 @@ class Yardstick(Record):
 BITS = Yardstick()
 
 
-def of_script(script: Script | None) -> Yardstick:
-    """What a script says of its metric; the bench's own where there is no script."""
-    return Yardstick(name=script.name, higher=script.higher, judged=False) if script else BITS
+def of_script(script: Script) -> Yardstick:
+    """What a script says of its metric."""
+    return Yardstick(name=script.name, higher=script.higher, judged=False)
 
 
 def labelled(profile: str) -> str:

@@ -1,13 +1,12 @@
 """Git by plumbing: what is written, and what is never touched."""
 
-from dataclasses import replace
+import json
 from pathlib import Path
 
 import pytest
 
 from agent.git import RefMoved, Repo, here
 from bench.errors import MachineError, UsageError
-from bench.script import Script
 from tests.fakes import git, make_repo
 
 REF = "refs/heads/nightshift/n"
@@ -96,7 +95,8 @@ def test_outside_a_repository_the_line_says_where_to_go(tmp_path: Path) -> None:
 
 
 def of_script(repo: Repo, *files: str) -> Repo:
-    return replace(repo, script=Script(command="python a.py", files=files))
+    (repo.root / "nightshift.toml").write_text(f'[script]\ncommand = "python a.py"\nfiles = {json.dumps(files)}\n')
+    return here(repo.root)
 
 
 def test_of_a_script_only_the_files_that_are_named_are_read_and_written(repo: Repo) -> None:

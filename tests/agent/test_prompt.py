@@ -208,6 +208,16 @@ def test_a_long_reason_and_a_long_log_are_cut() -> None:
     assert len(repair(ROOT, "x" * 100_000, "y" * 100_000, 1)) < 1_000 + prompt.LONGEST_DATA + 1_000
 
 
+@pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt, "SHIPPED", tmp_path / "nowhere")
+
+
+def test_a_repository_without_templates_of_its_own_takes_those_that_are_shipped(tmp_path: Path) -> None:
+    assert prompt.template(tmp_path, PROMPTS / "idea.md") == prompt.template(ROOT, PROMPTS / "idea.md")
+
+
+@pytest.mark.usefixtures("nothing_shipped")
 @pytest.mark.parametrize("arm", [*STRATEGIES, "idea"])
 def test_a_template_that_is_missing_is_one_line_that_names_it(tmp_path: Path, arm: str) -> None:
     with pytest.raises(MachineError, match=rf"^prompts/{arm}\.md cannot be read[^\n]*git checkout prompts/{arm}\.md`$"):
@@ -222,6 +232,7 @@ ASKING: Mapping[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.usefixtures("nothing_shipped")
 @pytest.mark.parametrize("name", ASKING)
 def test_so_is_every_other_file_that_claude_is_asked_with_and_one_that_is_no_text(tmp_path: Path, name: str) -> None:
     root, ask = with_prompts(tmp_path), ASKING[name]

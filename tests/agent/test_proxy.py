@@ -139,9 +139,9 @@ def test_a_breadth_as_long_as_confirm_foretells_only_the_pairs_it_did_not_see(mo
     learnt: list[list[Point]] = []
     learn = promotion.learn
 
-    def listen(points: Sequence[Point]) -> Promotion:
+    def listen(points: Sequence[Point], one_run: float = promotion.ONE_RUN) -> Promotion:
         learnt.append(list(points))
-        return learn(points)
+        return learn(points, one_run)
 
     monkeypatch.setattr(promotion, "learn", listen)
     turns = [change(f"turns {n}", near(GOOD * (n + 1)), [0.05 + n, -0.01, -0.01, -0.01]) for n in range(4)]

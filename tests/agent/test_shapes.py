@@ -35,6 +35,7 @@ ACTS = {
     "idea add": "writes the queue",
     "idea priority": "says what runs first",
     "idea retire": "says what runs no more",
+    "init": "makes a workspace",
     "kb add": "writes notes",
     "revert": "moves a branch",
     "run": "is the night",

@@ -57,7 +57,8 @@ def fetch(web: Web, wanted: Identifier) -> Paper:
             text, source = found, address
             break
     try:
-        paper = next(_ask(web, id_list=str(wanted), max_results="1"), None)
+        answered = _ask(web, id_list=str(wanted), max_results="1")
+        paper = next((one for one in answered if one.identifier.name == wanted.name), None)
     except LibraryError as error:
         paper = None
         missing.append(str(error))

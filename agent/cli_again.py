@@ -6,13 +6,13 @@ from rich.console import Console
 from agent import branch, cli_read, edits, git, opening
 from agent.attempt import TRAILER_ID
 from agent.cli_bench import DATA
-from agent.journal import open_journal
+from agent.journal import Journal, open_journal
 from agent.lock import alone
 from agent.records import Experiment, Reverted, Run
 from agent.screen import Screen
 from bench import clock, machine
 from bench.data import open_dataset
-from bench.errors import UsageError
+from bench.errors import ProposalError, UsageError
 from bench.job import Job
 from bench.profiles import profile
 from bench.slots import Slots
@@ -86,12 +86,23 @@ def revert(experiment_id: str, name: str | None) -> None:
             raise UsageError(f"{experiment.id} was reverted already")
         branch.repair(repo, header.name, journal)
         before, after = repo.trainer(experiment.parent), repo.trainer(experiment.sha)
-        changed = edits.take_back(repo.trainer(champion), before, after)
+        try:
+            changed = edits.take_back(repo.trainer(champion), before, after)
+        except ProposalError as error:
+            raise UsageError(
+                f"{experiment.id} cannot be taken out alone: a later keep changed the same lines; take those out first,"
+                f" the last one first ({_keeps_after(experiment, journal)})"
+            ) from error
         text = f"Revert {experiment.id}: {experiment.description}\n\n{TRAILER_ID}: {experiment.id}\n"
         sha = repo.write_commit(champion, changed, text)
         journal.append(Reverted(timestamp=clock.now_ms(), id=experiment.id, parent=champion, sha=sha))
         problem = branch.follow(repo, header.name, journal)
     click.echo(problem or f"{experiment.id} is out again: nightshift/{header.name} is at {sha[:7]}")
+
+
+def _keeps_after(experiment: Experiment, journal: Journal) -> str:
+    later = [one.id for one in journal.experiments if one.status == "keep" and one.run > experiment.run]
+    return ", ".join(one for one in reversed(later) if one not in journal.reverted)
 
 
 COMMANDS = (replay, revert)

@@ -160,6 +160,12 @@ def test_arxiv_may_answer_anything(web: Web, httpserver: HTTPServer, answer: Res
     assert "\n" not in str(error.value)
 
 
+def test_what_arxiv_says_of_another_paper_is_not_taken(web: Web, httpserver: HTTPServer) -> None:
+    serve(httpserver, arxiv=feed(entry("2502.02732v1")))
+    with pytest.raises(LibraryError, match=r"2505\.08823: .*arXiv knows no such paper"):
+        alphaxiv.fetch(web, WANTED)
+
+
 def test_a_paper_that_nobody_knows_is_one_line(web: Web, httpserver: HTTPServer) -> None:
     serve(httpserver, arxiv=feed())
     with pytest.raises(LibraryError, match="arXiv knows no such paper"):
@@ -205,8 +211,9 @@ def test_an_answer_is_kept_and_a_broken_one_is_not(web: Web, httpserver: HTTPSer
 
 def test_requests_to_arxiv_are_three_seconds_apart_and_others_are_not(web: Web, httpserver: HTTPServer) -> None:
     waits: list[float] = []
-    serve(httpserver, arxiv=feed(entry()))
-    for name in ("2505.08823", "2502.02732", "2105.13290"):
+    names = ("2505.08823", "2502.02732", "2105.13290")
+    serve(httpserver, arxiv=feed(*map(entry, names)))
+    for name in names:
         alphaxiv.fetch(replace(web, sleep=waits.append), Identifier(name))
     assert len(waits) == 2
     assert all(alphaxiv.PAUSE_S - 1 < wait <= alphaxiv.PAUSE_S for wait in waits)

@@ -309,6 +309,21 @@ def test_a_kept_change_can_be_taken_out_again_and_only_once(small_data: Dataset,
     assert verdicts(repo)[-1] == ("Worse quality", "discard", "worse_at_breadth")
 
 
+def test_a_kept_change_under_a_later_one_is_not_taken_out_alone(small_data: Dataset, tmp_path: Path) -> None:
+    steps = "".join(f"## Step to {to}\n\n```knobs\nQUALITY = {to}\n```\n\n" for to in (0.7, 0.9))
+    repo = make_repo(tmp_path / "person", small_data.root, steps)
+    run_night(repo)
+    before = journal_of(repo).champion
+    refused = nightshift(repo, "revert", "2", check=False)
+    assert refused.returncode != 0
+    assert "n-0002 cannot be taken out alone" in refused.stderr
+    assert "(n-0003)" in refused.stderr
+    assert journal_of(repo).champion == before
+    nightshift(repo, "revert", "3")
+    nightshift(repo, "revert", "2")
+    assert git(repo, "diff", "main", "nightshift/n") == ""
+
+
 def test_without_a_queue_the_knob_search_goes_on(small_data: Dataset, tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "person", small_data.root)
     nightshift(repo, "run", "--short", "--name", "n", "--max-experiments", "3")

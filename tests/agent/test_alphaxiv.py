@@ -236,9 +236,10 @@ def test_the_pause_holds_for_all_who_share_the_cache(web: Web, httpserver: HTTPS
 
     def stamp(request: Request) -> Response:
         times.append(time.monotonic())
-        return feed(entry())
+        return feed(*map(entry, names))
 
+    names = ("2505.08823", "2502.02732")
     serve(httpserver, arxiv=stamp)
-    for name in ("2505.08823", "2502.02732"):
+    for name in names:
         alphaxiv.fetch(Web(web.cache), Identifier(name))
     assert times[1] - times[0] >= alphaxiv.PAUSE_S - 0.1

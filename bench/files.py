@@ -64,9 +64,9 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
 def publish(path: Path, content: bytes) -> None:
     """Put `content` at `path`: a reader sees the old file or the new one, and nothing is forced to disk.
 
-    Raises DiskError.
+    For a file that one process writes: a draft that a killed one left is written over. Raises DiskError.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.draft")
     write(draft, content)
     with _told(path):
         draft.replace(path)

@@ -124,7 +124,7 @@ def typed(line: str, repo: Path, environment: Mapping[str, str]) -> tuple[int, s
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     return done.returncode, done.stdout
 

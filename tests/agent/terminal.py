@@ -46,9 +46,9 @@ class Terminal:
         with self.lock:
             return "\n".join(line.rstrip() for line in self.screen.display)
 
-    def until(self, *words: str) -> str:
+    def until(self, *words: str, seconds: float = 60) -> str:
         """Wait for all these to be on the screen; returns what is there then."""
-        until(lambda: all(word in self.text for word in words), lambda: self.text)
+        until(lambda: all(word in self.text for word in words), lambda: self.text, seconds)
         return self.text
 
     def resize(self, columns: int, lines: int) -> None:
@@ -58,9 +58,9 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
-def until(holds: Callable[[], bool], told: Callable[[], str]) -> None:
-    """Wait a minute at the most for something to hold."""
-    for _ in range(1200):
+def until(holds: Callable[[], bool], told: Callable[[], str], seconds: float = 60) -> None:
+    """Wait for something to hold."""
+    for _ in range(round(seconds / 0.05)):
         if holds():
             return
         time.sleep(0.05)

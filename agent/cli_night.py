@@ -172,9 +172,17 @@ def research(night: Night, author: Author | None, again: str) -> str:
 
 def asks_claude(researcher: str) -> bool:
     """Whether Claude is one of the researchers. Raises UsageError where it was asked for by name and has no key."""
-    if researcher == "claude" and not reachable():
-        raise UsageError("there is no ANTHROPIC_API_KEY in the environment; set it, or choose another --researcher")
+    if researcher == "claude":
+        must_reach("choose another --researcher")
     return researcher == "claude" or (researcher == "auto" and reachable())
+
+
+def must_reach(otherwise: str) -> None:
+    """Raises UsageError where there is no key."""
+    if not reachable():
+        raise UsageError(
+            f"there is no ANTHROPIC_API_KEY in the environment: export ANTHROPIC_API_KEY=…, or {otherwise}"
+        )
 
 
 def only_the_queue(researcher: str, short: bool) -> str:

@@ -10,7 +10,7 @@ from agent import arms, arxiv, completion, edits, git, library, opening, purse
 from agent.arms import Task
 from agent.attempt import Champion, candidate_tree
 from agent.claude import Claude
-from agent.cli_night import asks_claude
+from agent.cli_night import must_reach
 from agent.cli_read import JSON, print_json
 from agent.desk import Desk, Standing
 from agent.proposal import Proposal
@@ -41,7 +41,7 @@ def propose(idea: str | None, paper: str | None, start: str, queue: bool, max_us
     """Have Claude write one proposal, check that it applies, and show it. Nothing is run, and no night knows of it."""
     repo = git.here()
     repo.must_have_trainer("a proposal by Claude")
-    asks_claude("claude")
+    must_reach("write the idea's knobs or diff yourself: nightshift idea add")
     settings = read_settings(repo.root)
     records: list[AnyRecord] = []
     money = Purse(settings.model, settings.price, max_usd, note=records.append)

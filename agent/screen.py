@@ -81,7 +81,8 @@ class Screen:
     def _print(console: Console | None, what: RenderableType) -> None:
         with contextlib.suppress(OSError, SystemExit):  # rich ends the process where a pipe is closed
             if console:
-                console.print(what, highlight=False, soft_wrap=isinstance(what, Text))
+                whole = isinstance(what, Text) and not console.is_terminal  # a terminal would break it within words
+                console.print(what, highlight=False, soft_wrap=whole)
 
     def show(self, job: Job, word: Progress) -> None:
         """Take a run's progress in."""

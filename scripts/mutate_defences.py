@@ -42,7 +42,7 @@ class Mutation(NamedTuple):
 
 MUTATIONS = (
     Mutation("edits.path", "agent/edits.py", " and within(path, scope)", ""),
-    Mutation("edits.path", "agent/edits.py", ' or ".git" in path.lower().split("/")', ""),
+    Mutation("edits.path", "agent/edits.py", ' and ".git" not in path.lower().split("/")', ""),
     Mutation(
         "edits.diff", "agent/edits.py", '("diff ", "index ", "new file mode ")', '("diff ", "index ", "old ", "new ")'
     ),

@@ -24,9 +24,11 @@ from tests.agent.terminal import Terminal, terminal
 from tests.browser import needs
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-NIGHT = ("run", "--short", "--name", "first", "--hours", "0.5", "--max-experiments", "8")
+IDEA = ("A slower embedding", "--text", "0.05 is high for so few steps.", "--set", "TIED_EMBED_LR=0.04")
+NIGHT = ("run", "--short", "--name", "first", "--max-experiments", "6")
+"""As docs/tutorial.md has it, but for two experiments more."""
 COLUMNS, LINES = 100, 34
-MIDDLE = re.compile(r"first-0006 .*train 1[4-9]/20")
+MIDDLE = re.compile(r"first-000[5-7].*at step 1\d: [^\n]*champion", re.DOTALL)
 """The moment for the terminal: some verdicts, and a curve beside the champion's."""
 LONGEST_S = 1800.0
 COLOURS = {
@@ -42,6 +44,7 @@ COLOURS = {
 }
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; background: #0f1419 }}
+span {{ display: inline-block; width: 1ch; white-space: pre }}
 pre {{ margin: 0; padding: 16px 20px; display: inline-block; font: 14px/1.32 "DejaVu Sans Mono", monospace }}
 </style><pre>{}</pre>"""
 
@@ -54,11 +57,14 @@ def main(folder: Path = IMAGES) -> None:
         root = Path(scratch) / "research"
         nightshift(Path(scratch), "init", str(root))
         nightshift(root, "data", "prepare")
+        nightshift(root, "idea", "add", *IDEA)
+        nightshift(root, "idea", "priority", "a-slower-embedding", "1")
         with terminal(root, *NIGHT, columns=COLUMNS, lines=LINES) as shown:
             seen(shown, MIDDLE)
             picture = PAGE.format(as_html(shown))
             print(shown.text)
             seen(shown, re.compile("the night ended"))
+        nightshift(root, "audit")
         nightshift(root, "report")
         (report,) = (root / ".git" / "nightshift" / "first").glob("report.html")
         photograph_terminal(browser, picture, folder / "terminal.png")
@@ -115,10 +121,10 @@ def photograph_report(browser: Browser, report: Path, folder: Path) -> None:
     page.goto(report.as_uri())
     page.wait_for_selector("#report:not([aria-busy])")
     page.screenshot(path=folder / "report.png")
-    row = page.locator(".opener").first
+    row = page.locator(".opener").nth(1)
     row.click()
-    row.scroll_into_view_if_needed()
     page.evaluate("for (const place of document.querySelectorAll('.plot')) place.draw()")
+    row.evaluate("row => scrollTo(0, scrollY + row.getBoundingClientRect().top - 130)")
     page.screenshot(path=folder / "experiment.png")
 
 

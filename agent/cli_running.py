@@ -60,7 +60,7 @@ def follow(night: Watch, console: Console, *, once: bool) -> Seen:
                 lines += [line for line in phases if line not in under_way]
                 under_way = set(phases)
             for line in lines:
-                console.print(Text(line), soft_wrap=True, highlight=False)
+                console.print(Text(line), soft_wrap=not console.is_terminal, highlight=False)
             if once or not seen.running:
                 return seen
             clock.sleep(LOOK_S)

@@ -260,7 +260,7 @@ def test_a_real_night_is_seen_in_its_own_terminal_and_from_another(small_data: D
         own.until("0 of 1000 experiments", "n-0001 baseline", "· short-")
         with terminal(root, "watch") as other:
             for shown in (own, other):
-                shown.until("n-0002 Slow and worse ·", " min left", "next  nothing in the queue", "baseline ")
+                shown.until("n-0002 Slow and worse ·", " left", "next  nothing in the queue", "baseline ")
             said = other.until("does not run", "`nightshift run --name n` goes on")
         said = own.until("the night ended: no idea is left")
         assert own.process.wait(20) == 0

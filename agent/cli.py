@@ -58,6 +58,7 @@ SECTIONS = {
     "The bench": {
         "bench": Entry("cli_bench", "Train and score one tree, and say what it cost."),
         "plan": Entry("cli_read", "Say how many experiments fit into so many hours."),
+        "worker": Entry("cli_cluster", "Make runs for nights elsewhere, over Dask."),
         "calibrate": Entry("cli_evidence", "Measure this machine's noise, over hours."),
         "proxy": Entry("cli_evidence", "Say how well short runs foretell long ones here."),
     },

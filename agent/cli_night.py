@@ -2,6 +2,8 @@
 
 import datetime
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -28,12 +30,16 @@ from agent.settings import read_settings
 from agent.stop import asked_to_stop
 from agent.transcript import DRAFTS
 from agent.watch import Watch
-from bench import clock, machine
+from bench import clock, link, machine
 from bench.data import Dataset, open_dataset
 from bench.errors import Interrupted, UsageError
+from bench.ground import Ground
 from bench.profiles import SCRIPT
 from bench.rig import Rig
 from bench.slots import Slots
+
+if TYPE_CHECKING:
+    from bench.cluster import Cluster
 
 MOST_SLOTS = 4
 """A look at the evidence needs two seeds of champion and candidate: more slots would stand idle."""
@@ -66,6 +72,7 @@ MOST_SLOTS = 4
 @click.option(
     "--slots", type=click.IntRange(1, 64), help="Runs side by side, one thread each. As many as cores, up to 4."
 )
+@click.option("--cluster", metavar="ADDRESS", help="Have the workers of this Dask scheduler make the runs.")
 @click.option("--from", "start", metavar="REF", help="Commit to start from; HEAD where none is given.")
 @click.option("--short", is_flag=True, help="Use the short profiles: a demonstration of the loop, not of ideas.")
 @click.option("--detach", is_flag=True, help="Run without this terminal; `nightshift attach` shows it.")
@@ -76,6 +83,7 @@ def run_night(
     researcher: str,
     max_usd: float,
     slots: int | None,
+    cluster: str | None,
     start: str | None,
     short: bool,
     detach: bool,
@@ -96,6 +104,8 @@ def run_night(
         data = opening.rig(repo, repo.script, name, start)
     else:
         data = open_dataset(repo.root / DATA)
+    if cluster:
+        cluster = address_of(cluster, data)
     settings = read_settings(repo.root) if asks_claude(researcher) else None
     fingerprint = machine.of_script() if repo.script else machine.fingerprint()
     slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
@@ -122,7 +132,7 @@ def run_night(
             screen.say(line)
         with (
             screen,
-            Slots(slots, data, folder / opening.RUNS, screen.show) as bench,
+            where_runs_happen(cluster, slots, data, folder / opening.RUNS, screen) as bench,
             asked_to_stop(bench, screen.hang_up),
         ):
             lab = Lab(bench, journal, header, known)
@@ -148,6 +158,24 @@ def run_night(
         screen.print(views.night_table(header, journal.in_segment(), journal.reverted))
         screen.print(report.summary(journal))
         screen.say(f"the night ended: {ended}")
+
+
+def address_of(cluster: str, data: Dataset | Rig) -> str:
+    """The scheduler's address in full. Raises UsageError where runs cannot be sent there."""
+    if isinstance(data, Rig):
+        raise UsageError("a script's night runs on this machine alone: leave --cluster out")
+    return link.set_up(cluster, "client")
+
+
+def where_runs_happen(
+    cluster: str | None, slots: int, data: Dataset | Rig, folder: Path, screen: Screen
+) -> "Slots | Cluster":
+    """The slots of this machine, or a cluster's workers."""
+    if cluster is None or isinstance(data, Rig):
+        return Slots(slots, data, folder, screen.show)
+    from bench.cluster import Cluster  # Dask is an extra
+
+    return Cluster(cluster, Ground.of(data), folder, screen.show, screen.say)
 
 
 def research(night: Night, author: Author | None, again: str) -> str:

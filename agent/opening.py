@@ -65,7 +65,7 @@ def data_key(data: Dataset | Rig) -> str:
     """What is trained and scored on: the source and the start of the digest; of a script the files around it."""
     if isinstance(data, Rig):
         return f"script {files.tree_key(data.rest)[:16]}"
-    return f"{data.source} {data.digest[:16]}"
+    return data.key
 
 
 def rig(repo: Repo, script: Script, name: str, start: str | None) -> Rig:

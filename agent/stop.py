@@ -9,13 +9,23 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Protocol
 
 from agent.git import Repo
 from agent.lock import Holder, holder
 from bench.errors import UsageError
-from bench.slots import Slots
 
 NOW, AFTER_THE_RUN = signal.SIGTERM, signal.SIGUSR1
+
+
+class Bench(Protocol):
+    """What makes runs, and can be asked to end."""
+
+    stop: Event
+
+    def close(self) -> None:
+        """Begin no other run."""
 
 
 def ask_to_stop(repo: Repo, how: signal.Signals = AFTER_THE_RUN) -> Holder | None:
@@ -30,7 +40,7 @@ def ask_to_stop(repo: Repo, how: signal.Signals = AFTER_THE_RUN) -> Holder | Non
 
 
 @contextlib.contextmanager
-def asked_to_stop(bench: Slots, hang_up: Callable[[], None]) -> Iterator[None]:
+def asked_to_stop(bench: Bench, hang_up: Callable[[], None]) -> Iterator[None]:
     """Let signals ask `bench` to stop; a second one does what it always did. `hang_up` leaves the terminal."""
 
     def now(*_: object) -> None:

@@ -71,6 +71,11 @@ class Dataset:
     splits: Mapping[SplitName, Split]
 
     @property
+    def key(self) -> str:
+        """What a person and a journal call it: the source, and the start of the digest."""
+        return f"{self.source} {self.digest[:16]}"
+
+    @property
     def train_dir(self) -> Path:
         """The folder that the trainer sees: training shards and a tokenizer, nothing else."""
         return self.root / "train"

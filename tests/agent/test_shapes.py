@@ -39,6 +39,7 @@ ACTS = {
     "kb add": "writes notes",
     "revert": "moves a branch",
     "run": "is the night",
+    "worker": "serves nights elsewhere",
 }
 """What has no --json, and why: these act, and what they did is read by another command."""
 TSV = """commit\tval_bpb\tmemory_gb\tstatus\tdescription

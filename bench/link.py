@@ -1,0 +1,83 @@
+"""The link between a night and its workers: Dask's settings, and the addresses that may be used.
+
+Dask runs whatever reaches its scheduler. So it is spoken to on loopback alone, or through TLS with certificates on both
+sides, as Dask's own configuration names them.
+"""
+
+import ipaddress
+import logging
+from importlib.util import find_spec
+from typing import Literal
+from urllib.parse import urlsplit
+
+from bench.errors import MachineError, UsageError
+
+PATIENCE = "60s"
+"""How long the other side may be silent: a link that is cut for less costs nothing."""
+SETTINGS = {
+    "distributed.comm.timeouts.tcp": PATIENCE,
+    "distributed.comm.timeouts.connect": "10s",
+    # An idle worker is to cost nothing: no profile of its threads, no watch over its memory, a slow pulse.
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "1h",
+    "distributed.admin.tick.cycle": "10s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.diagnostics.nvml": False,
+}
+
+
+def set_up(address: str, role: Literal["client", "worker"]) -> str:
+    """Have Dask ready to speak to the scheduler at `address`; returns that address in full.
+
+    Raises MachineError where Dask is not installed, and UsageError for an address that would not be safe.
+    """
+    if find_spec("distributed") is None:
+        raise MachineError("a cluster needs Dask: pip install 'nightshift[cluster]'")
+    import dask
+
+    scheme, host, port = parts(address)
+    dask.config.set(SETTINGS)
+    import distributed  # noqa: F401  # it reads some settings, and sets up its logging, as it is imported
+
+    for name in ("distributed", "distributed.client", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if scheme == "tls":
+        dask.config.set({"distributed.comm.require-encryption": True})
+        if not all(dask.config.get(f"distributed.comm.tls.{name}", None) for name in ("ca-file", f"{role}.cert")):
+            raise UsageError(
+                f"{address} needs certificates: name distributed.comm.tls.ca-file and .{role}.cert in Dask's"
+                " configuration (see docs/cluster.md)"
+            )
+    return f"{scheme}://{host}:{port}"
+
+
+def parts(address: str) -> tuple[str, str, int]:
+    """Scheme, host and port. Raises UsageError for what is no address, and for one that only TLS makes safe."""
+    found = urlsplit(address if "://" in address else f"tcp://{address}")
+    try:
+        host, port = found.hostname, found.port
+    except ValueError:
+        host, port = None, None
+    if found.scheme not in ("tcp", "tls") or not host or not port or found.path:
+        raise UsageError(f"{address!r} is no scheduler's address: write tcp://127.0.0.1:8786 or tls://HOST:8786")
+    if found.scheme == "tcp" and not loopback(host):
+        raise UsageError(
+            f"{address} is not on this machine, and whoever reaches a scheduler runs code on its workers: write"
+            f" tls://{host}:{port} and set up certificates (see docs/cluster.md)"
+        )
+    return found.scheme, f"[{host}]" if ":" in host else host, port
+
+
+def loopback(host: str) -> bool:
+    """Whether nobody but this machine can be meant."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

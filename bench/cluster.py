@@ -7,6 +7,7 @@ longer than the bench would let it: the first outcome of a job counts, and there
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,9 +17,10 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from distributed import Client
+from distributed import Client, Security
+from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.client import Future as Task
-from distributed.client import FutureCancelledError
+from distributed.comm.core import connect
 from pydantic import ValidationError
 
 from bench import files, worker
@@ -179,7 +181,8 @@ class Cluster:
             if self.closed or self.stop.is_set():
                 raise Interrupted("stopped before a run began")
             idlest = min(self.places.items(), key=lambda one: one[1].load, default=None)
-            if idlest and idlest[1].load < 1:
+            linked = self.client and self.client.status == "running" and not self.lost.is_set()
+            if linked and idlest and idlest[1].load < 1:
                 return idlest
             await self.changed.wait()
 
@@ -202,10 +205,11 @@ class Cluster:
         order = Order.of(job, self.ground, self.topic).model_dump_json()
         files.fresh_folder(self._folder_of(job))
         self.ordered[key] = job
-        task: Task[str] = client.submit(worker.run, order, key=key, workers=[address], pure=False)
+        task: Task[str] | None = None
         try:
+            task = client.submit(worker.run, order, key=key, workers=[address], pure=False)
             outcome = Outcome.model_validate_json(await task)
-        except FutureCancelledError:
+        except (FutureCancelledError, ClosedClientError):
             self.lost.set()
             return None
         except OSError:
@@ -213,7 +217,8 @@ class Cluster:
             return None
         finally:
             del self.ordered[key]
-            task.release()
+            if task:
+                task.release()
         if outcome.unfit:
             self._misfit(address, place.name, outcome.unfit)
         place.rests = outcome == Outcome()
@@ -227,14 +232,16 @@ class Cluster:
         _, (key, text) = event
         if job := self.ordered.get(key):
             self.show(job, Progress.model_validate_json(text))
-            with contextlib.suppress(OSError), files.opened(self._folder_of(job) / PROGRESS) as descriptor:
+            with contextlib.suppress(OSError), files.opened(self._folder_of(job) / PROGRESS, os.O_APPEND) as descriptor:
                 files.write_all(descriptor, f"{text}\n".encode())
 
     async def _keep_linked(self) -> None:
         """Hold a link to the scheduler, and look for another whenever it is lost."""
         while True:
-            self.lost.clear()
             try:
+                # Whether anybody is there at all: a client that is still being made cannot be given up.
+                comm = await connect(self.address, **Security().get_connection_args("client"))
+                await comm.close()
                 async with Client(self.address, asynchronous=True, set_as_default=False) as client:
                     client.subscribe_topic(self.topic, self._hear)
                     await self._look_round(client)
@@ -243,7 +250,6 @@ class Cluster:
                     self.trouble = "link"
                     self.say(f"no scheduler answers at {self.address} ({error}); it is asked again until one does")
             finally:
-                self.client = None
                 for place in self.places.values():
                     self._leave(place)
                 self.places.clear()
@@ -251,13 +257,13 @@ class Cluster:
             await asyncio.sleep(LOOK_S)
 
     async def _look_round(self, client: Client) -> None:
-        """Keep the places as the scheduler knows them, until the link is lost."""
+        """Keep the places as the scheduler knows them. Raises OSError once the link is lost."""
         scheduler = client.scheduler
         assert scheduler is not None
-        first = await scheduler.identity(n_workers=-1)
-        seen = first
+        first = seen = await scheduler.identity(n_workers=-1)
         self.client = client
-        while not self.lost.is_set() and client.status == "running" and seen["id"] == first["id"]:
+        self.lost.clear()
+        while client.status == "running" and seen["id"] == first["id"]:
             there = {address: one for address, one in seen["workers"].items() if one["status"] == "running"}
             for address in self.places.keys() - there.keys():
                 self.say(f"{self.places[address].name} has left")
@@ -272,7 +278,9 @@ class Cluster:
                 self.say(f"no worker fits yet: type `nightshift worker {self.address}` beside the same data")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.lost.wait(), LOOK_S)
+                break
             seen = await scheduler.identity(n_workers=-1)
+        raise ConnectionError("the link is lost")
 
     def _meet(self, address: str, known: dict[str, Any]) -> None:
         """Use a worker that has come, or say why it is not used."""

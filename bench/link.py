@@ -16,7 +16,7 @@ PATIENCE = "60s"
 """How long the other side may be silent: a link that is cut for less costs nothing."""
 SETTINGS = {
     "distributed.comm.timeouts.tcp": PATIENCE,
-    "distributed.comm.timeouts.connect": "10s",
+    "distributed.comm.timeouts.connect": "5s",
     # An idle worker is to cost nothing: no profile of its threads, no watch over its memory, a slow pulse.
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.target": False,
@@ -67,12 +67,13 @@ def parts(address: str) -> tuple[str, str, int]:
         host, port = None, None
     if found.scheme not in ("tcp", "tls") or not host or not port or found.path:
         raise UsageError(f"{address!r} is no scheduler's address: write tcp://127.0.0.1:8786 or tls://HOST:8786")
+    name = f"[{host}]" if ":" in host else host
     if found.scheme == "tcp" and not loopback(host):
         raise UsageError(
             f"{address} is not on this machine, and whoever reaches a scheduler runs code on its workers: write"
-            f" tls://{host}:{port} and set up certificates (see docs/cluster.md)"
+            f" tls://{name}:{port} and set up certificates (see docs/cluster.md)"
         )
-    return found.scheme, f"[{host}]" if ":" in host else host, port
+    return found.scheme, name, port
 
 
 def loopback(host: str) -> bool:

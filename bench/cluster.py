@@ -17,13 +17,12 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from distributed import Client, Security
+from distributed import Client
 from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.client import Future as Task
-from distributed.comm.core import connect
 from pydantic import ValidationError
 
-from bench import files, worker
+from bench import files, link, worker
 from bench.errors import Interrupted
 from bench.ground import Ground
 from bench.job import Job, Measurement, Progress
@@ -240,8 +239,7 @@ class Cluster:
         while True:
             try:
                 # Whether anybody is there at all: a client that is still being made cannot be given up.
-                comm = await connect(self.address, **Security().get_connection_args("client"))
-                await comm.close()
+                await link.reach(self.address, "client")
                 async with Client(self.address, asynchronous=True, set_as_default=False) as client:
                     client.subscribe_topic(self.topic, self._hear)
                     await self._look_round(client)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from bench.errors import MachineError, UsageError
 
+Role = Literal["client", "worker"]
 PATIENCE = "60s"
 """How long the other side may be silent: a link that is cut for less costs nothing."""
 SETTINGS = {
@@ -33,7 +34,7 @@ SETTINGS = {
 }
 
 
-def set_up(address: str, role: Literal["client", "worker"]) -> str:
+def set_up(address: str, role: Role) -> str:
     """Have Dask ready to speak to the scheduler at `address`; returns that address in full.
 
     Raises MachineError where Dask is not installed, and UsageError for an address that would not be safe.
@@ -58,6 +59,18 @@ def set_up(address: str, role: Literal["client", "worker"]) -> str:
     return f"{scheme}://{host}:{port}"
 
 
+async def reach(address: str, role: Role) -> str:
+    """The host, as an address, from which this machine reaches the scheduler. Raises OSError where none answers."""
+    from distributed import Security
+    from distributed.comm.addressing import get_address_host
+    from distributed.comm.core import connect
+
+    comm = await connect(address, **Security().get_connection_args(role))
+    host: str = get_address_host(comm.local_address)
+    await comm.close()
+    return bracketed(host)
+
+
 def parts(address: str) -> tuple[str, str, int]:
     """Scheme, host and port. Raises UsageError for what is no address, and for one that only TLS makes safe."""
     found = urlsplit(address if "://" in address else f"tcp://{address}")
@@ -67,13 +80,18 @@ def parts(address: str) -> tuple[str, str, int]:
         host, port = None, None
     if found.scheme not in ("tcp", "tls") or not host or not port or found.path:
         raise UsageError(f"{address!r} is no scheduler's address: write tcp://127.0.0.1:8786 or tls://HOST:8786")
-    name = f"[{host}]" if ":" in host else host
+    name = bracketed(host)
     if found.scheme == "tcp" and not loopback(host):
         raise UsageError(
             f"{address} is not on this machine, and whoever reaches a scheduler runs code on its workers: write"
             f" tls://{name}:{port} and set up certificates (see docs/cluster.md)"
         )
     return found.scheme, name, port
+
+
+def bracketed(host: str) -> str:
+    """The host as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
 
 
 def loopback(host: str) -> bool:

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -20,6 +19,7 @@ from bench.data import Dataset
 from bench.errors import Interrupted, NightshiftError, RunFailed
 from bench.ground import Ground
 from bench.job import Progress
+from bench.link import reach
 from bench.measure import measure
 from bench.order import Card, Order, Outcome
 
@@ -103,36 +103,35 @@ async def serve(address: str, slots: int, runs: Runs) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ends.set)
     ending = asyncio.create_task(ends.wait())
+    lost = False
     while not ends.is_set():
-        runs.say(f"looks for a scheduler at {address}")
-        card = Card(host=socket.gethostname(), pid=os.getpid(), ground=Ground.of(runs.data)).model_dump_json()
-        worker = Worker(
+        session = asyncio.create_task(_session(address, slots, runs, lost=lost))
+        await asyncio.wait({session, ending}, return_when=asyncio.FIRST_COMPLETED)
+        session.cancel()
+        await asyncio.wait({session})
+        lost = not session.cancelled() and not session.result()
+        await asyncio.wait({ending}, timeout=AGAIN_S)
+
+
+async def _session(address: str, slots: int, runs: Runs, *, lost: bool) -> bool:
+    """Serve as long as the link holds; whether there was one. `lost`: it was said that there is none."""
+    card = Card(host=socket.gethostname(), pid=os.getpid(), ground=Ground.of(runs.data)).model_dump_json()
+    try:
+        host = await reach(address, "worker")
+        async with Worker(
             address,
             nthreads=slots,
-            host="127.0.0.1" if address.startswith("tcp://") else None,
+            host=host,
             dashboard_address="127.0.0.1:0",
             memory_limit=0,
             local_directory=str(runs.folder),
             plugins=(runs,),
-            startup_information={CARD: partial(_given, card)},
-        )
-        serving = asyncio.create_task(
-            _serving(worker, f"serves {address} with {slots} slot{'s' * (slots > 1)}", runs.say)
-        )
-        await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if not serving.done():
-            await worker.close()
-            serving.cancel()
-        await asyncio.wait({serving})
-        await asyncio.wait({ending}, timeout=AGAIN_S)
-
-
-async def _serving(worker: Worker, words: str, say: Callable[[str], None]) -> None:
-    await worker
-    say(words)
-    await worker.finished()
-
-
-def _given(card: str, worker: Worker) -> str:
-    del worker
-    return card
+            startup_information={CARD: lambda _: card},
+        ) as worker:
+            runs.say(f"serves {address}, slots: {slots}")
+            await worker.finished()
+    except (OSError, RuntimeError) as error:
+        if not lost:
+            runs.say(f"no scheduler answers at {address} ({error}); it is asked again until one does")
+        return False
+    return True

@@ -198,6 +198,7 @@ def test_a_scheduler_that_dies_and_comes_back_costs_no_job(night: Night, repo: P
         future = bench.submit(job("sleepy"))
         until(lambda: "train" in night.phases)
         first.kill()
+        until(lambda: "no scheduler answers" in one.said)
         until(lambda: not one.below(), QUICKLY_S)
         with scheduler(night.address, repo.parent):
             assert same(future.result(60), local)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -102,3 +103,14 @@ def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     while not holds():
         assert time.monotonic() < deadline, "that never came"
         time.sleep(0.05)
+
+
+def certificates(folder: Path) -> dict[str, str]:
+    """What docs/cluster.md has a person type for certificates, typed in `folder`; an environment with its settings."""
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^ {4}((?:openssl|printf) .*)$", page, re.MULTILINE):
+        subprocess.run(["bash", "-c", line], cwd=folder, check=True, capture_output=True)
+    (settings,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (folder / "dask").mkdir()
+    (folder / "dask" / "nightshift.yaml").write_text(settings.replace("/etc/nightshift", str(folder)))
+    return {"DASK_CONFIG": str(folder / "dask")}

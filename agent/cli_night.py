@@ -130,6 +130,8 @@ def run_night(
         known = before(header, read(opening.experience_path(repo)))
         for line in opening.greeting(repo, header, len(journal.in_segment()), known, keeper):
             screen.say(line)
+        if cluster:
+            screen.say(f"  cluster  {cluster}: its workers make the runs")
         with (
             screen,
             where_runs_happen(cluster, slots, data, folder / opening.RUNS, screen) as bench,

@@ -33,6 +33,8 @@ from bench.slots import ENDED, Show, folder_name
 
 LOOK_S = 1.0
 """So often is looked who is there."""
+SILENT_S = 10.0
+"""A worker from which the scheduler heard so much longer ago than from another gets no run for now."""
 LATE_S = 60.0
 END_S = 5.0
 """How long the link is given to say good-bye."""
@@ -52,11 +54,11 @@ class Place:
     runs: set["asyncio.Task[Outcome | None]"] = field(default_factory=set)
     """Ordered there and not over."""
     rests: bool = False
-    """Until it was looked at again: a run there came to nothing."""
+    """No run is to begin there now: one came to nothing, or nothing was heard from it lately."""
 
     @property
     def load(self) -> float:
-        """Share of the slots that are in use; one where no run is to be ordered."""
+        """Share of the slots that are in use; all of them where it rests."""
         return 1.0 if self.rests else len(self.runs) / self.slots
 
 
@@ -266,8 +268,9 @@ class Cluster:
             for address in self.places.keys() - there.keys():
                 self.say(f"{self.places[address].name} has left")
                 self._leave(self.places.pop(address))
-            for place in self.places.values():
-                place.rests = False
+            latest = max((one["last_seen"] for one in there.values()), default=0.0)
+            for address, place in self.places.items():
+                place.rests = latest - there[address]["last_seen"] > SILENT_S
             for address in there.keys() - self.places.keys() - self.unfit.keys():
                 self._meet(address, there[address])
             self._wake()

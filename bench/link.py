@@ -16,22 +16,21 @@ Role = Literal["client", "worker"]
 PATIENCE = "60s"
 """How long the other side may be silent: a link that is cut for less costs nothing."""
 SETTINGS = {
-    "distributed.comm.timeouts.tcp": PATIENCE,
-    "distributed.comm.timeouts.connect": "5s",
-    # An idle worker is to cost nothing: no profile of its threads, no watch over its memory, a slow pulse.
-    "distributed.worker.profile.enabled": False,
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": False,
-    "distributed.admin.tick.interval": "1s",
-    "distributed.admin.tick.limit": "1h",
-    "distributed.admin.tick.cycle": "10s",
-    "distributed.admin.system-monitor.interval": "10s",
-    "distributed.admin.system-monitor.disk": False,
-    "distributed.admin.system-monitor.gil.enabled": False,
-    "distributed.diagnostics.nvml": False,
+    "distributed": {
+        "comm": {"timeouts": {"tcp": PATIENCE, "connect": "5s"}},
+        # An idle worker is to cost nothing: no profile of its threads, no watch over memory, few looks at itself.
+        "worker": {
+            "profile": {"enabled": False},
+            "memory": {"target": False, "spill": False, "pause": False, "terminate": False},
+        },
+        "admin": {
+            "tick": {"interval": "1s", "cycle": "10s"},
+            "system-monitor": {"interval": "10s", "disk": False, "gil": {"enabled": False}},
+        },
+        "diagnostics": {"nvml": False},
+    }
 }
+"""In place of Dask's defaults: what a person has set in Dask's own configuration stays."""
 
 
 def set_up(address: str, role: Role) -> str:
@@ -39,23 +38,22 @@ def set_up(address: str, role: Role) -> str:
 
     Raises MachineError where Dask is not installed, and UsageError for an address that would not be safe.
     """
+    scheme, host, port = parts(address)
     if find_spec("distributed") is None:
         raise MachineError("a cluster needs Dask: pip install 'nightshift[cluster]'")
     import dask
+    import distributed  # noqa: F401  # with its defaults and its logging, which are changed below
 
-    scheme, host, port = parts(address)
-    dask.config.set(SETTINGS)
-    import distributed  # noqa: F401  # it reads some settings, and sets up its logging, as it is imported
-
+    dask.config.update_defaults(SETTINGS)
     for name in ("distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheme == "tls":
-        dask.config.set({"distributed.comm.require-encryption": True})
         if not all(dask.config.get(f"distributed.comm.tls.{name}", None) for name in ("ca-file", f"{role}.cert")):
             raise UsageError(
                 f"{address} needs certificates: name distributed.comm.tls.ca-file and .{role}.cert in Dask's"
                 " configuration (see docs/cluster.md)"
             )
+        dask.config.set({"distributed.comm.require-encryption": True})
     return f"{scheme}://{host}:{port}"
 
 

@@ -132,6 +132,8 @@ async def _session(address: str, slots: int, runs: Runs, *, lost: bool) -> bool:
             await worker.finished()
     except (OSError, RuntimeError) as error:
         if not lost:
-            runs.say(f"no scheduler answers at {address} ({error}); it is asked again until one does")
+            runs.say(
+                f"no scheduler answers at {address} ({error.__cause__ or error}); it is asked again until one does"
+            )
         return False
     return True

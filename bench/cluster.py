@@ -23,7 +23,7 @@ from distributed.client import Future as Task
 from pydantic import ValidationError
 
 from bench import files, link, worker
-from bench.errors import Interrupted
+from bench.errors import Interrupted, MachineError
 from bench.ground import Ground
 from bench.job import Job, Measurement, Progress
 from bench.measure import PROGRESS
@@ -36,6 +36,7 @@ LOOK_S = 1.0
 SILENT_S = 10.0
 """A worker from which the scheduler heard so much longer ago than from another gets no run for now."""
 LATE_S = 60.0
+"""What a run is given on top of its limits before it is ordered a second time."""
 END_S = 5.0
 """How long the link is given to say good-bye."""
 
@@ -75,9 +76,10 @@ class Cluster:
         self.told: set[str] = set()
         self.trouble = ""
         """Why nothing runs now, as a person was told."""
-        self.waiting: dict[asyncio.Task[Any], Job] = {}
-        """Jobs that have no outcome yet."""
+        self.waiting: set[asyncio.Task[Any]] = set()
+        """Whoever waits for the outcome of a job."""
         self.ordered: dict[str, Job] = {}
+        """Jobs of the runs under way, by the keys that Dask knows them by."""
         self.client: Client | None = None
         self.loop = asyncio.new_event_loop()
         self.thread = Thread(target=self.loop.run_forever, name="cluster")
@@ -120,13 +122,13 @@ class Cluster:
     async def _await_stop(self) -> None:
         """Once `stop` is set, by whomever, nobody waits for anything any more."""
         await asyncio.to_thread(self.stop.wait)
-        for task in self.waiting:
+        for task in self.waiting.copy():
             task.cancel()
 
     async def _end(self) -> None:
         await self.ending
         if self.waiting:
-            await asyncio.wait(list(self.waiting))
+            await asyncio.wait(self.waiting.copy())
         self.keeping.cancel()
         await asyncio.wait({self.keeping}, timeout=END_S)
         await self.loop.shutdown_default_executor()
@@ -148,7 +150,7 @@ class Cluster:
         """The one outcome of a job."""
         me = asyncio.current_task()
         assert me is not None
-        self.waiting[me] = job
+        self.waiting.add(me)
         runs: set[asyncio.Task[Outcome | None]] = set()
         try:
             while True:
@@ -171,7 +173,7 @@ class Cluster:
         finally:
             for run in runs:
                 run.cancel()
-            del self.waiting[me]
+            self.waiting.discard(me)
             self.show(job, Progress(phase=ENDED))
             if self.closed and not self.waiting:
                 self.stop.set()
@@ -202,7 +204,7 @@ class Cluster:
         return run
 
     async def _run(self, client: Client, key: str, job: Job, address: str, place: Place) -> Outcome | None:
-        """How the run ended, or None where it came to nothing."""
+        """How the run ended, or None where it came to nothing. Raises MachineError where the scheduler is another's."""
         order = Order.of(job, self.ground, self.topic).model_dump_json()
         files.fresh_folder(self._folder_of(job))
         self.ordered[key] = job
@@ -216,6 +218,11 @@ class Cluster:
         except OSError:
             place.rests = True
             return None
+        except RuntimeError as error:  # Dask's word for what it cannot unpack
+            raise MachineError(
+                f"the scheduler at {self.address} cannot read what is sent ({str(error).partition('.')[0]}); start it"
+                " from an installation of the same nightshift"
+            ) from error
         finally:
             del self.ordered[key]
             if task:

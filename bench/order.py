@@ -41,6 +41,7 @@ class Order(Message):
     """Each file in base64."""
     profile: str
     seed: int
+    knobs: Mapping[str, str]
     parent: str
     label: str
 
@@ -53,6 +54,7 @@ class Order(Message):
             tree={name: base64.b64encode(content).decode() for name, content in job.tree.items()},
             profile=job.profile.name,
             seed=job.seed,
+            knobs=job.knobs,
             parent=job.parent,
             label=job.label,
         )
@@ -63,6 +65,7 @@ class Order(Message):
             tree={name: base64.b64decode(content, validate=True) for name, content in self.tree.items()},
             profile=profile(self.profile),
             seed=self.seed,
+            knobs=self.knobs,
             parent=self.parent,
             label=self.label,
         )

@@ -2,9 +2,10 @@
 
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +17,7 @@ from bench import link
 from bench.cluster import Cluster
 from bench.corpus import prepare
 from bench.data import Dataset
-from bench.errors import Interrupted, RunFailed, UsageError
+from bench.errors import Interrupted, MachineError, RunFailed, UsageError
 from bench.ground import Ground
 from bench.job import Job, Measurement, Progress
 from bench.measure import PROGRESS, measure
@@ -167,6 +168,18 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing(here: Here, night: Night) 
         future.result(0)
 
 
+def test_a_worker_without_a_scheduler_says_so_waits_and_can_be_ended(repo: Path) -> None:
+    with worker(f"tcp://127.0.0.1:{free_port()}", repo, ready="no scheduler answers at") as one:
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(QUICKLY_S) == 0
+
+
+def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "find_spec", lambda name: None)
+    with pytest.raises(MachineError, match="pip install 'nightshift"):
+        link.set_up("tcp://127.0.0.1:8786", "client")
+
+
 @pytest.mark.parametrize("how", ["stop", "cancel", "leave"])
 def test_a_job_that_nobody_waits_for_ends_at_its_worker(how: str, here: Here, night: Night) -> None:
     with worker(here.address, here.repo) as one:
@@ -250,6 +263,21 @@ def test_a_worker_that_is_none_of_ours_is_not_used(here: Here, night: Night, tmp
         assert not future.done()
 
 
+def test_a_scheduler_without_nightshift_ends_it_with_a_line(night: Night, repo: Path, tmp_path: Path) -> None:
+    bare = "import sys; sys.modules['bench'] = None; from dask.__main__ import main; main()"
+    port = free_port()
+    where = ["--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0"]
+    night.address = f"tcp://127.0.0.1:{port}"
+    command = [sys.executable, "-c", bare, "scheduler", *where]
+    with (
+        started(command, tmp_path, tmp_path / "log", "Scheduler at:"),
+        worker(night.address, repo),
+        night.link() as bench,
+        pytest.raises(MachineError, match="start it from an installation of the same"),
+    ):
+        bench.submit(job()).result(60)
+
+
 def test_a_worker_checks_its_ground_again_before_each_run(small_data: Dataset, tmp_path: Path) -> None:
     here = Ground.of(small_data)
     runs, there = Runs(small_data, tmp_path, lambda line: None), here.model_copy(update={"bench": "of yesterday"})
@@ -319,7 +347,8 @@ def test_loopback_is_allowed_as_it_is(address: str) -> None:
 
 
 def test_an_order_that_names_more_than_it_may_is_refused(small_data: Dataset) -> None:
-    order = Order.of(job(), Ground.of(small_data), "topic")
-    assert Order.model_validate_json(order.model_dump_json()).job() == job()
+    sent = replace(job(), knobs={"BETA2": "0.9"}, parent="champion")
+    order = Order.of(sent, Ground.of(small_data), "topic")
+    assert Order.model_validate_json(order.model_dump_json()).job() == sent
     with pytest.raises(ValueError, match="extra"):
         Order.model_validate_json(order.model_dump_json()[:-1] + ',"limits":{}}')

@@ -16,7 +16,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from bench import clock, files
 from bench.data import Dataset
-from bench.errors import Interrupted, NightshiftError, RunFailed
+from bench.errors import Interrupted, NightshiftError, RunFailed, UsageError
 from bench.ground import Ground
 from bench.job import Progress
 from bench.link import reach
@@ -70,7 +70,7 @@ class Runs(WorkerPlugin):
         stop, folder = self.under_way.setdefault(key, Event()), self.folder / key
         try:
             if differ := asked.ground.differences(Ground.of(self.data)):
-                return Outcome(unfit=" and ".join(differ))
+                raise UsageError(" and ".join(differ))
             self.say(f"{asked.label} · {asked.profile} · seed {asked.seed}")
             return Outcome(measurement=measure(asked.job(), self.data, folder, self._teller(asked.topic, key), stop))
         except RunFailed as error:
@@ -78,7 +78,7 @@ class Runs(WorkerPlugin):
         except Interrupted:
             return Outcome()
         except NightshiftError as error:
-            self.say(f"that run could not be made here: {error}")
+            self.say(f"{asked.label} is not run here: {error}")
             return Outcome(unfit=str(error))
         finally:
             del self.under_way[key]

@@ -252,7 +252,7 @@ def test_a_worker_on_other_data_is_not_used_and_named_once(here: Here, night: Ni
         assert not future.done()
         with worker(here.address, here.repo):
             assert future.result(60).steps == SMOKE.steps
-        assert "honest" not in one.said
+        assert "the honest one" not in one.said
 
 
 def test_a_worker_that_is_none_of_ours_is_not_used(here: Here, night: Night, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_what_a_worker_turns_out_unfit_for_is_run_by_another(
         bench.ground = night.ground
         with worker(here.address, here.repo):
             assert same(future.result(60), local)
-        assert "honest" not in one.said
+        assert "the honest one is not run here: its sandbox is" in one.said
 
 
 @pytest.mark.long

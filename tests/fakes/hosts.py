@@ -5,7 +5,6 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 NET = "10.77.91"
 
@@ -32,7 +31,6 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
-@cache
 def possible() -> bool:
     """Whether namespaces can be made here."""
     try:

@@ -73,7 +73,6 @@ class Cluster:
         self.places: dict[str, Place] = {}
         self.unfit: dict[str, str] = {}
         """Why a worker that is there is not used, by its address."""
-        self.told: set[str] = set()
         self.trouble = ""
         """Why nothing runs now, as a person was told."""
         self.waiting: set[asyncio.Task[Any]] = set()
@@ -310,10 +309,7 @@ class Cluster:
     def _misfit(self, address: str, name: str, why: str) -> None:
         self.unfit[address] = why
         self.places.pop(address, None)
-        line = f"{name} is not used: {why}"
-        if line not in self.told:
-            self.told.add(line)
-            self.say(line)
+        self.say(f"{name} is not used: {why}")
 
     def _leave(self, place: Place) -> None:
         """What was ordered there will never come."""

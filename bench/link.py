@@ -47,13 +47,12 @@ def set_up(address: str, role: Role) -> str:
     dask.config.update_defaults(SETTINGS)
     for name in ("distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if scheme == "tls":
-        if not all(dask.config.get(f"distributed.comm.tls.{name}", None) for name in ("ca-file", f"{role}.cert")):
-            raise UsageError(
-                f"{address} needs certificates: name distributed.comm.tls.ca-file and .{role}.cert in Dask's"
-                " configuration (see docs/cluster.md)"
-            )
-        dask.config.set({"distributed.comm.require-encryption": True})
+    needed = ("ca-file", f"{role}.cert") if scheme == "tls" else ()
+    if not all(dask.config.get(f"distributed.comm.tls.{name}", None) for name in needed):
+        raise UsageError(
+            f"{address} needs certificates: name distributed.comm.tls.ca-file and .{role}.cert in Dask's"
+            " configuration (see docs/cluster.md)"
+        )
     return f"{scheme}://{host}:{port}"
 
 

@@ -66,6 +66,8 @@ ELSEWHERE = {
     "nightshift show 7 --transcript": "tests/agent/test_author_night.py",
     "nightshift run --hours 8 --max-usd 5": "tests/agent/test_author_night.py",
     "nightshift run --researcher claude": "tests/agent/test_author_night.py",
+    "nightshift worker 127.0.0.1:8786": "tests/agent/test_cluster_night.py",
+    "nightshift run --cluster 127.0.0.1:8786 --hours 8": "tests/agent/test_cluster_night.py",
 }
 """Typed by other tests, in repositories made for it."""
 OWN = ("nightshift kb check",)

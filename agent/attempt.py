@@ -20,7 +20,7 @@ from agent.twins import without_stale
 from agent.verdict import Verdict
 from agent.yardstick import Yardstick
 from bench import clock, files, gate
-from bench.errors import ChampionFails, ProposalError, RunFailed
+from bench.errors import ChampionFails, ProposalError, Refusal, RunFailed
 from bench.profiles import Profile
 
 TRAILER_ID = "Nightshift-Experiment"
@@ -131,9 +131,10 @@ class Attempt:
 
 def attempt(this: Attempt, laboratory: Lab, repo: Repo, journal: Journal) -> Experiment:
     """Try one proposal against the champion and decide. A candidate's own fault is a verdict, never an error."""
+    decided = journal.in_segment()
     try:
-        apply_and_commit(this, repo, journal, laboratory.profile("smoke").size)
-        return this.record(with_other_seeds(lambda: _measure(this, laboratory)))
+        apply_and_commit(this, repo, decided, laboratory.profile("smoke").size)
+        return this.record(with_other_seeds(lambda: _measure(this, laboratory, decided)))
     except ProposalError as refusal:
         return this.record(Verdict("checks_failed", refusal.reason, refusal.detail))
     except RunFailed as failure:
@@ -141,13 +142,24 @@ def attempt(this: Attempt, laboratory: Lab, repo: Repo, journal: Journal) -> Exp
         return this.record(Verdict("checks_failed" if refused else "crash", failure.reason, failure.detail))
 
 
-def apply_and_commit(this: Attempt, repo: Repo, journal: Journal, size: str) -> None:
+def measure_ahead(this: Attempt, laboratory: Lab, repo: Repo, decided: Sequence[Experiment]) -> None:
+    """Have the runs measured that `attempt` will ask for, as far as can be told from what is `decided` by now.
+
+    What a candidate's own fault is, `attempt` finds again.
+    """
+    size = laboratory.profile("smoke").size
+    with contextlib.suppress(Refusal):
+        this.tree = candidate_tree(this.proposal, this.champion.tree, size, decided, repo.scope)
+        with_other_seeds(lambda: _measure(this, laboratory, decided, ahead=True))
+
+
+def apply_and_commit(this: Attempt, repo: Repo, decided: Sequence[Experiment], size: str) -> None:
     """Put the proposal into the champion's tree and store it as a commit that no branch knows of.
 
     Raises ProposalError, before any compute is spent, for what does not apply, is refused by its text alone, changes
     nothing, or was tried already.
     """
-    changed = candidate_tree(this.proposal, this.champion.tree, size, journal.in_segment(), repo.scope)
+    changed = candidate_tree(this.proposal, this.champion.tree, size, decided, repo.scope)
     in_force = read_knobs(this.champion.tree.get(SETTINGS, b"")).in_force
     this.before = {name: repr(in_force(name, size)) for name, _ in this.proposal.knobs}
     this.tree = changed
@@ -175,8 +187,8 @@ def candidate_tree(
     return changed
 
 
-def _measure(this: Attempt, laboratory: Lab) -> Verdict:
-    """Smoke, breadth and as many confirm pairs as the verdict needs."""
+def _measure(this: Attempt, laboratory: Lab, before: Sequence[Experiment], *, ahead: bool = False) -> Verdict:
+    """Smoke, breadth and as many confirm pairs as the verdict needs, knowing what was decided `before`."""
     this.runs.clear()  # of a try under a seed where the champion failed
     this.breadth = this.confirm = this.cost_ratio = None
     champion = laboratory.champion(this.champion.tree, this.run, f"{this.id} champion {this.champion.sha[:7]}")
@@ -185,7 +197,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
 
     def run(budget: Profile, subjects: Sequence[Subject], first: int, count: int) -> list[Run]:
         seeds = laboratory.seeds(champion.tree, budget, first + count)[first:]
-        runs = laboratory.run(subjects, budget, seeds)
+        runs = laboratory.run(subjects, budget, seeds, ahead=ahead)
         this.runs += runs
         return runs
 
@@ -196,7 +208,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
         def again(look: int) -> float | None:
             subjects = [replace(one, repeat=REPEATS * this.run + look) for one in (candidate, beside)]
             with laboratory.undisturbed:
-                pair = laboratory.run(subjects, budget, laboratory.seeds(champion.tree, budget, 1))
+                pair = laboratory.run(subjects, budget, laboratory.seeds(champion.tree, budget, 1), ahead=ahead)
             lab.check(pair)
             return cost.ratio(pair)
 
@@ -206,7 +218,7 @@ def _measure(this: Attempt, laboratory: Lab) -> Verdict:
     if laboratory.smokes:
         lab.check(run(laboratory.profile("smoke"), [candidate], 0, 1))
 
-    experience, lane = laboratory.experience(), this.proposal.lane
+    experience, lane = laboratory.experience(before), this.proposal.lane
     noise = experience.noise("confirm", lane)
     breadth = laboratory.profile("breadth")
     runs = run(breadth, [candidate, champion], 0, promotion.BREADTH_PAIRS)
@@ -283,7 +295,7 @@ def _regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
         laboratory.champion(parent, kept.run + 1, f"{label} by {kept.parent[:7]}"),
     ]
     runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS, parent))
-    noise = laboratory.experience().noise("confirm", kept.lane)
+    noise = laboratory.experience(laboratory.journal.in_segment()).noise("confirm", kept.lane)
     try:
         evidence = verdict.weigh(confirm.name, lab.pairs(runs), noise, laboratory.header.unjudged)
     except RunFailed as failure:  # the kept change is the champion now

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from threading import Event, RLock, Thread
+from threading import Event, RLock
 
 from agent import proposal, purse
 from agent.attempt import Champion, candidate_tree
+from agent.background import Background, in_background
 from agent.calls import Drafted
 from agent.desk import Desk, Standing
 from agent.dialogue import Dialogue
@@ -30,7 +31,7 @@ from bench import clock, files
 from bench.errors import Closed, Interrupted, ModelError, Outage, ProposalError, Refusal, RunFailed
 
 AHEAD = 2
-"""Proposals that may wait for their turn, in the queue, ready or in smoke, before no other is begun."""
+"""Proposals for each slot that may wait for their turn, in the queue, ready or in smoke, before no other is begun."""
 TICK_S = 0.5
 REST_S, LONGEST_REST_S = 60.0, 900.0
 """Between two attempts while Claude is out: twice as long each time."""
@@ -47,24 +48,6 @@ class Draft:
     champion: Champion
     dialogue: Dialogue | None = None
     proposal: Proposal | None = None
-
-
-Background = Callable[[Callable[[], None]], "Future[None]"]
-
-
-def in_background(work: Callable[[], None]) -> "Future[None]":
-    """Do `work` in a thread that does not keep the process from ending."""
-    future: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            work()
-            future.set_result(None)
-        except BaseException as error:  # whoever takes the result gets it
-            future.set_exception(error)
-
-    Thread(target=run, name="author", daemon=True).start()
-    return future
 
 
 @dataclass
@@ -85,7 +68,10 @@ class Author:
     lock: RLock = field(default_factory=RLock)
     """Over all that follows."""
     standing: Standing | None = None
-    decided: int = 0
+    taken: int = 0
+    """Experiments decided, and those under way that nobody here wrote."""
+    others: list[Proposal] = field(default_factory=list)
+    """The proposals of those under way."""
     queued: int = 0
     """Ideas of the queue that need nobody to write them, the one that is being tried included."""
     ready: deque[Draft] = field(default_factory=deque)
@@ -94,8 +80,8 @@ class Author:
     writing: Draft | None = None
     in_smoke: list[Draft] = field(default_factory=list)
     threads: "list[Future[None]]" = field(default_factory=list)
-    offered: Draft | None = None
-    """Whose proposal is being tried."""
+    offered: list[Draft] = field(default_factory=list)
+    """Whose proposals are being tried."""
     trees: dict[str, str] = field(default_factory=dict)
     """Key of the code of each draft that fits, by its name."""
     begun: int = 0
@@ -105,8 +91,11 @@ class Author:
     rest_until: float = 0.0
     closed: bool = False
 
-    def next(self, champion: Champion, journal: Journal) -> Proposal | None:
-        """The queue's next, one that is ready, or the filler's; waits where there is none and one is on its way."""
+    def next(self, champion: Champion, journal: Journal, due: Callable[[], bool] = lambda: False) -> Proposal | None:
+        """The queue's next, one that is ready, or the filler's; waits where there is none and one is on its way.
+
+        Not while an experiment is `due` to be settled.
+        """
         with self.lock:
             self._mend(journal)
             self._stand(champion, journal)
@@ -116,13 +105,14 @@ class Author:
             return first
         while True:
             with self.lock:
-                self.offered = draft = self._fitting(champion, journal)
+                if draft := self._fitting(champion, journal):
+                    self.offered.append(draft)
                 self.begin(champion, journal)
             if draft and draft.proposal:
                 return signed(draft.proposal, journal)
-            if self.filler and (offer := self.filler.next(champion, journal)):
+            if self.filler and (offer := self.filler.next(champion, journal, due)):
                 return offer
-            if clock.through_sleep() >= self.until or not (self.threads or self._resting()):
+            if due() or clock.through_sleep() >= self.until or not (self.threads or self._resting()):
                 return None
             self._wait()
             self._look_after_threads()
@@ -147,19 +137,22 @@ class Author:
                 thread.exception(timeout=CLOSING_S)
 
     def _stand(self, champion: Champion, journal: Journal) -> None:
-        self.decided = sum(one.source != "baseline" for one in journal.experiments)
+        mine, begun = {one.name for one in self.offered}, [proposal.decode(one.proposal) for one in journal.begun]
+        self.others = [one for one in begun if not one.authored or one.authored.draft not in mine]
+        self.taken = len(self.others) + sum(one.source != "baseline" for one in journal.experiments)
         self.queued = len(self.queue.waiting(journal)) if self.queue else 0
         self.standing = Standing(champion, journal.in_segment())
 
     def _begin(self) -> None:
         """Begin or go on with a draft, where none is being written and not enough are waiting."""
-        waiting = [*self.ready, *self.in_smoke, *([self.offered] if self.offered else [])]
+        waiting = [*self.ready, *self.in_smoke, *self.offered]
         ahead = len(self.ready) + len(self.in_smoke) + max(self.queued - 1, 0)
-        enough = ahead >= AHEAD or self.decided + self.queued + len(waiting) >= self.most
+        most_ahead = AHEAD * self.lab.bench.capacity
+        enough = ahead >= most_ahead or self.taken + self.queued + len(waiting) >= self.most
         if self.writing or self.standing is None or self.closed or self._resting() or enough or self.stop.is_set():
             return
         draft = self.unfinished.popleft() if self.unfinished else Draft(self._new_name(), self.standing.champion)
-        in_hand = [one.proposal for one in waiting if one.proposal]
+        in_hand = [*self.others, *(one.proposal for one in waiting if one.proposal)]
         standing = replace(self.standing, in_hand=in_hand)
         self.writing = draft
         self.threads.append(self.background(lambda: self._work(draft, standing)))
@@ -210,13 +203,16 @@ class Author:
         return None
 
     def _mend(self, journal: Journal) -> None:
-        """Take back the proposal tried last, if it crashed and may be mended."""
-        draft, self.offered = self.offered, None
-        last = journal.experiments[-1] if journal.experiments else None
-        if not draft or not draft.dialogue or not last or not last.authored or last.authored.draft != draft.name:
-            return
-        if last.status == "crash" and draft.dialogue.take_back(failure(last)):
-            self.unfinished.append(draft)
+        """Take back the proposals that were tried, if they crashed and may be mended."""
+        begun = [proposal.decode(one.proposal) for one in journal.begun]
+        under_way = {one.authored.draft for one in begun if one.authored}
+        decided = {one.authored.draft: one for one in journal.experiments if one.authored}
+        tried = [draft for draft in self.offered if draft.name not in under_way]
+        self.offered = [draft for draft in self.offered if draft.name in under_way]
+        for draft in tried:
+            last = decided.get(draft.name)
+            if draft.dialogue and last and last.status == "crash" and draft.dialogue.take_back(failure(last)):
+                self.unfinished.append(draft)
 
     # What follows runs in other threads.
 

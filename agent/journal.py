@@ -22,6 +22,7 @@ from agent.records import (
     VERSION,
     AnyRecord,
     Audited,
+    Begun,
     Evidence,
     Experiment,
     Header,
@@ -44,6 +45,7 @@ KINDS: dict[str, type[Own]] = {
     "reserved": Reserved,
     "spent": Spent,
     "drafted": Drafted,
+    "begun": Begun,
     "reverted": Reverted,
     "repaired": Repaired,
 }
@@ -145,8 +147,22 @@ class Journal:
         return {record.key: record for record in self.records if isinstance(record, Measured)}
 
     @property
+    def begun(self) -> list[Begun]:
+        """The experiments of the open segment that were begun beside others and are not decided."""
+        waiting: dict[int, Begun] = {}
+        for record in self.records:
+            match record:
+                case Header():
+                    waiting.clear()
+                case Begun():
+                    waiting[record.number] = record
+                case Experiment():
+                    waiting.pop(record.run, None)
+        return list(waiting.values())
+
+    @property
     def untried(self) -> list[Drafted]:
-        """The drafts of the open segment whose turn has not come."""
+        """The drafts of the open segment that nothing was begun with."""
         waiting: dict[str, Drafted] = {}
         for record in self.records:
             match record:
@@ -154,6 +170,8 @@ class Journal:
                     waiting.clear()
                 case Drafted():
                     waiting[record.draft] = record
+                case Begun(proposal={"authored": {"draft": draft}}):
+                    waiting.pop(draft, None)
                 case Experiment(authored=Authored(draft=draft)):
                     waiting.pop(draft, None)
         return list(waiting.values())

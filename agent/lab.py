@@ -9,14 +9,14 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, Protocol
 
 from agent.experience import Experience, before, of_baseline
 from agent.journal import Journal
-from agent.records import Header, Measured, Pair, Run
+from agent.records import Experiment, Header, Measured, Pair, Run
 from bench import clock, files
 from bench.errors import ChampionFails, Interrupted, RunFailed
 from bench.job import Job, Measurement
@@ -27,6 +27,10 @@ Role = Literal["champion", "candidate"]
 
 class Bench(Protocol):
     """Where jobs are run: the slots of this machine, or a scripted one in tests."""
+
+    @property
+    def capacity(self) -> int:
+        """How many jobs it runs at a time now; it may change."""
 
     def submit(self, job: Job) -> Future[Measurement]:
         """Run `job` some time; the future raises what the run raised."""
@@ -60,12 +64,19 @@ class Want:
 
 
 class Lab:
-    """The bench as an experiment sees it, with the journal as its memory."""
+    """The bench as experiments see it, with the journal as its memory. It may be used from several threads."""
 
     def __init__(self, bench: Bench, journal: Journal, header: Header, known: Experience | None = None) -> None:
         self.bench, self.journal, self.header = bench, journal, header
         self.before = known or before(header, [])
+        self.lock = Lock()
+        """Over what follows, and over what is journalled of it."""
         self.known = journal.measured
+        self.under_way: dict[str, Future[Measurement]] = {}
+        """Runs that some thread waits for: whoever wants the same waits for them too."""
+        self.untold: set[str] = set()
+        """Runs that were measured ahead of the experiment that will tell of them."""
+        self.closed = False
         self.undisturbed = Lock()
         """Held by whatever must not have a smoke run of the next proposal beside it, and by that run itself."""
 
@@ -79,12 +90,16 @@ class Lab:
         """Whether there is a short first run: of a script only where it is told how to make one."""
         return self.header.script is None or bool(self.header.script.smoke)
 
-    def experience(self) -> Experience:
-        """What verdicts rest on now: what was known before the night, and what it has decided since.
+    def close(self) -> None:
+        """Begin no other run."""
+        with self.lock:
+            self.closed = True
+
+    def experience(self, decided: Sequence[Experiment]) -> Experience:
+        """What verdicts rest on: what was known before the night, and what it has `decided` since, from its baseline.
 
         Of a script nothing is known but its baseline.
         """
-        decided = self.journal.in_segment()
         known = of_baseline(self.header, decided[0]) if self.header.script else self.before
         return known.after(decided)
 
@@ -102,24 +117,24 @@ class Lab:
         """
         tree = files.tree_key(champion)
         both = {tree, files.tree_key(beside or champion)}
-        fails = {
-            one.seed for one in self.known.values() if one.reason and one.profile == profile.name and one.tree in both
-        }
+        with self.lock:
+            known = list(self.known.values())
+        fails = {one.seed for one in known if one.reason and one.profile == profile.name and one.tree in both}
         text = f"{self.header.seed}/{tree}/{profile.name}/"
         drawn = (int.from_bytes(hashlib.sha256(f"{text}{n}".encode()).digest()[:4]) >> 1 for n in itertools.count())
         return list(itertools.islice((seed for seed in drawn if seed not in fails), count))
 
-    def run(self, subjects: Sequence[Subject], profile: Profile, seeds: Sequence[int]) -> list[Run]:
+    def run(
+        self, subjects: Sequence[Subject], profile: Profile, seeds: Sequence[int], *, ahead: bool = False
+    ) -> list[Run]:
         """Every subject under every seed, in seed order; a run that failed says why in its `reason`.
 
-        Raises Interrupted, with what was finished journalled.
+        What is measured `ahead` counts as fresh where it is asked for the first time that nothing is. Raises
+        Interrupted, with what was finished journalled.
         """
         wants = [Want(subject, profile, seed) for seed in seeds for subject in subjects]
         keys = [self._key(want) for want in wants]
-        futures = {
-            key: self.bench.submit(want.job()) for key, want in zip(keys, wants, strict=True) if key not in self.known
-        }
-        fresh = set(futures)
+        futures = self._futures(dict(zip(keys, wants, strict=True)))
         try:
             for key, want in zip(keys, wants, strict=True):
                 if key in futures:
@@ -129,10 +144,25 @@ class Lab:
                 if key in futures and not futures[key].cancel() and futures[key].done():
                     with contextlib.suppress(Interrupted):
                         self._record(key, want, futures[key])
+        with self.lock:
+            fresh = self.untold.intersection(keys)
+            if not ahead:
+                self.untold -= fresh
         return [
             self._as_run(self.known[key], want.subject.role, fresh=key in fresh)
             for key, want in zip(keys, wants, strict=True)
         ]
+
+    def _futures(self, wants: Mapping[str, Want]) -> dict[str, Future[Measurement]]:
+        """Those of `wants`, by their keys, that are not known: begun now, or under way for somebody else."""
+        with self.lock:
+            missing = [key for key in wants if key not in self.known]
+            for key in missing:
+                if key not in self.under_way:
+                    if self.closed:
+                        raise Interrupted("stopped before a run began")
+                    self.under_way[key] = self.bench.submit(wants[key].job())
+            return {key: self.under_way[key] for key in missing}
 
     def smoke_ahead(self, candidate: Subject, champion: Mapping[str, bytes]) -> None:
         """Smoke of a proposal whose turn has not come yet, from another thread: its experiment finds it measured.
@@ -143,16 +173,23 @@ class Lab:
             return
         smoke = self.profile("smoke")
         with self.undisturbed:
-            runs = self.run([candidate], smoke, self.seeds(champion, smoke, 1))
+            runs = self.run([candidate], smoke, self.seeds(champion, smoke, 1), ahead=True)
         check(runs)
 
     def _record(self, key: str, want: Want, future: Future[Measurement]) -> None:
-        """Journal how a run ended. Raises Interrupted where it did not."""
+        """Journal how a run ended, where nobody else did. Raises Interrupted where it did not."""
         measurement, reason, detail, log = None, None, None, ""
         try:
             measurement = future.result()
         except RunFailed as error:
             reason, detail, log = error.reason, error.detail, error.log
+        except BaseException as error:
+            with self.lock:
+                if self.under_way.get(key) is future:
+                    del self.under_way[key]
+            if isinstance(error, CancelledError):
+                raise Interrupted("stopped before a run began") from error
+            raise
         record = Measured(
             key=key,
             timestamp=clock.now_ms(),
@@ -165,8 +202,12 @@ class Lab:
             detail=detail,
             log=log,
         )
-        self.journal.append(record)
-        self.known[key] = record
+        with self.lock:
+            if key not in self.known:
+                self.journal.append(record)
+                self.known[key] = record
+                self.untold.add(key)
+                self.under_way.pop(key, None)
 
     def _key(self, want: Want) -> str:
         profile = want.profile

@@ -15,7 +15,7 @@ from agent.git import Repo
 from agent.lock import holder
 from agent.morning import morning
 from agent.opening import night_path
-from agent.records import Measured
+from agent.records import Begun, Measured
 from agent.watch import Seen, Standing, Trace, Watch
 from bench import clock
 from bench.errors import NightshiftError
@@ -27,7 +27,7 @@ MOST_POINTS = 48
 """Of a loss curve."""
 REST_S = 0.25
 """Before the whole night is told again, for each of its experiments: that keeps it under a hundredth of a core."""
-UNDER_WAY = (Measured, Reserved, Spent, Drafted)
+UNDER_WAY = (Measured, Begun, Reserved, Spent, Drafted)
 """Records that come while an experiment is under way; what they say is told with its verdict."""
 
 

@@ -1,24 +1,33 @@
-"""The night: next idea → propose → apply → smoke → breadth → confirm → decide → record, until a limit is reached."""
+"""The night: next idea → propose → apply → smoke → breadth → confirm → decide → record, until a limit is reached.
+
+With several slots the runs of what comes next are under way meanwhile (agent/window.py); it is decided and recorded in
+this order all the same.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.attempt import Attempt, Champion, attempt, keep, regain
+from agent.attempt import Champion, attempt, keep, regain
+from agent.background import Background, in_background
 from agent.branch import follow
 from agent.git import Repo
 from agent.journal import Journal
 from agent.lab import Lab
 from agent.proposal import Proposal
 from agent.records import Experiment
+from agent.window import Window
 from bench import clock
 
 
 class Researcher(Protocol):
     """Whatever makes proposals."""
 
-    def next(self, champion: Champion, journal: Journal) -> Proposal | None:
-        """What to try on `champion` now, or None where there is nothing left."""
+    def next(self, champion: Champion, journal: Journal, due: Callable[[], bool] = lambda: False) -> Proposal | None:
+        """What to try on `champion` now, or None where there is nothing left.
+
+        None too where there is nothing yet and an experiment is `due` to be settled: the night asks again after that.
+        """
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,10 @@ class Limits:
     changed: Callable[[], str | None] = lambda: None
     """Why what is measured from now on cannot be compared with the rest, if it cannot."""
 
-    def reached(self, journal: Journal) -> str | None:
-        """Why the night ends now, if it does."""
+    def reached(self, journal: Journal, under_way: int = 0) -> str | None:
+        """Why no experiment begins any more, if so: the night ends once those that are `under_way` are settled."""
         decided = sum(experiment.source != "baseline" for experiment in journal.experiments)
-        if decided >= self.experiments:
+        if decided + under_way >= self.experiments:
             return f"{decided} experiments decided, the most asked for"
         return "its time is up" if clock.through_sleep() >= self.until else self.changed()
 
@@ -51,35 +60,55 @@ class Night:
     limits: Limits
     tell: Callable[[Experiment], None]
     say: Callable[[str], None]
+    background: Background = in_background
 
 
 def run(night: Night) -> str:
     """Work until a limit is reached or no idea is left; returns why it ended."""
-    while True:
-        if kept := night.journal.not_regained:
-            night.journal.append(regain(kept, night.lab, night.repo))
-        if ended := night.limits.reached(night.journal):
+    with Window(night.repo, night.journal, night.lab, night.background) as window:
+        while True:
+            if kept := night.journal.not_regained:
+                night.journal.append(regain(kept, night.lab, night.repo))
+            ended = begin(night, window)
+            if not window.places:
+                return ended
+            settle(night, window)
+
+
+def begin(night: Night, window: Window) -> str:
+    """Begin experiments while there is room; returns why no more."""
+    while window.room:
+        if ended := night.limits.reached(night.journal, len(window.places)):
             return ended
+        if window.take_up():
+            continue
         champion = current_champion(night)
-        proposal = next_idea(night, champion)
+        proposal = next_idea(night, champion, window)
         if proposal is None:
             return night.limits.reached(night.journal) or "no idea is left"
-        run_number = len(night.journal.experiments) + 1
-        this = Attempt(
-            f"{night.lab.header.name}-{run_number:04d}",
-            run_number,
-            night.journal.segment,
-            champion,
-            proposal,
-            unjudged=night.lab.header.unjudged,
-        )
+        window.begin(champion, proposal)
+    return ""
+
+
+def settle(night: Night, window: Window) -> None:
+    """Decide the oldest experiment under way, and record it.
+
+    Where the champion was replaced since it began, what was measured and did not pass stands. All else is judged once
+    more, in full, on the new champion: what passed, and what did not fit the old one.
+    """
+    place = window.next()
+    this = window.attempt(place, place.champion)
+    experiment = attempt(this, night.lab, night.repo, night.journal)
+    stands = experiment.runs and experiment.status != "keep"
+    if night.journal.champion != this.champion.sha and not stands:
+        this = window.attempt(place, current_champion(night))
         experiment = attempt(this, night.lab, night.repo, night.journal)
-        if experiment.status == "keep":
-            experiment = keep(experiment, this, night.repo)
-        night.journal.append(experiment)
-        night.tell(experiment)
-        if experiment.status == "keep" and (problem := follow(night.repo, night.lab.header.name, night.journal)):
-            night.say(problem)
+    if experiment.status == "keep":
+        experiment = keep(experiment, this, night.repo)
+    night.journal.append(experiment)
+    night.tell(experiment)
+    if experiment.status == "keep" and (problem := follow(night.repo, night.lab.header.name, night.journal)):
+        night.say(problem)
 
 
 def current_champion(night: Night) -> Champion:
@@ -89,7 +118,7 @@ def current_champion(night: Night) -> Champion:
     return Champion(sha, night.repo.trainer(sha))
 
 
-def next_idea(night: Night, champion: Champion) -> Proposal | None:
+def next_idea(night: Night, champion: Champion, window: Window) -> Proposal | None:
     """The first researcher's proposal, in their order."""
-    offers = (researcher.next(champion, night.journal) for researcher in night.researchers)
+    offers = (researcher.next(champion, night.journal, window.due) for researcher in night.researchers)
     return next((offer for offer in offers if offer is not None), None)

@@ -1,7 +1,7 @@
 """An idea made concrete: what is to be changed in `trainer/`, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -58,10 +58,15 @@ _ADAPTER = TypeAdapter(Proposal)
 
 
 def encode(proposal: Proposal) -> dict[str, Any]:
-    """What JSON can hold of a proposal that was not refused."""
-    return dict(_ADAPTER.dump_python(proposal, mode="json", exclude={"refused"}))
+    """A proposal as JSON can hold it."""
+    word = dict(_ADAPTER.dump_python(proposal, mode="json", exclude={"refused"}))
+    if refused := proposal.refused:
+        word["refused"] = {"reason": refused.reason, "detail": refused.detail}
+    return word
 
 
 def decode(word: Mapping[str, Any]) -> Proposal:
     """The proposal that `encode` wrote."""
-    return _ADAPTER.validate_python(word)
+    refused = word.get("refused")
+    found = _ADAPTER.validate_python({**word, "refused": None})
+    return replace(found, refused=ProposalError(**refused)) if refused else found

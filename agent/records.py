@@ -5,7 +5,7 @@ two are what pi-autoresearch's reader understands. The kinds of our own have a `
 """
 
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -226,6 +226,21 @@ class Experiment(Record):
         return self.unjudged or BITS
 
 
+class Begun(Record):
+    """An experiment that was begun beside others: a night that is cut before its turn comes goes on with the same."""
+
+    type: Literal["begun"] = "begun"
+    timestamp: int
+    number: int
+    """Its run number, once it is decided."""
+    champion: str
+    """Full hash of the commit it was begun on."""
+    after: int
+    """Run number of the last that was decided then."""
+    proposal: dict[str, Any]
+    """As `proposal.encode` writes it."""
+
+
 class Regained(Record):
     """What a kept change gains on fresh seeds: the gain that is logged, as the pairs that won it were picked."""
 
@@ -281,6 +296,6 @@ class Repaired(Record):
     what: str
 
 
-Own = Header | Measured | Regained | Audited | Transferred | Reserved | Spent | Drafted | Reverted | Repaired
+Own = Header | Measured | Begun | Regained | Audited | Transferred | Reserved | Spent | Drafted | Reverted | Repaired
 """Records with a `type`, and no `run`."""
 AnyRecord = Own | Experiment

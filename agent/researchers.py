@@ -9,7 +9,7 @@ from agent.git import Repo
 from agent.ideas import Idea, next_ideas
 from agent.journal import Journal
 from agent.knobs import read_knobs
-from agent.proposal import SETTINGS, Proposal
+from agent.proposal import SETTINGS, Proposal, decode
 from agent.queue import IDEAS, read_queue
 
 
@@ -21,9 +21,9 @@ class Queue:
     warn: Callable[[str], None]
     warned: set[str] = field(default_factory=set)
 
-    def next(self, champion: Champion, journal: Journal) -> Proposal | None:
-        """The first idea that can run and was not decided in this segment."""
-        del champion
+    def next(self, champion: Champion, journal: Journal, due: Callable[[], bool] = lambda: False) -> Proposal | None:
+        """The first idea that can run and was neither begun nor decided in this segment."""
+        del champion, due
         return next(map(as_proposal, self.waiting(journal)), None)
 
     def waiting(self, journal: Journal) -> list[Idea]:
@@ -35,7 +35,8 @@ class Queue:
                 self.warned.add(words)
                 self.warn(words)
         decided = {experiment.idea for experiment in journal.in_segment() if experiment.idea}
-        return next_ideas(ideas, decided)
+        begun = {one.proposal["idea"] for one in journal.begun}
+        return [idea for idea in next_ideas(ideas, decided) if idea.slug not in begun]
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,11 @@ class Search:
     size: str
     seed: int
 
-    def next(self, champion: Champion, journal: Journal) -> Proposal | None:
+    def next(self, champion: Champion, journal: Journal, due: Callable[[], bool] = lambda: False) -> Proposal | None:
         """The next change of one knob."""
-        knobs = read_knobs(champion.tree[SETTINGS])
-        return search.propose(knobs, self.size, journal.in_segment(), self.seed)
+        del due
+        knobs, begun = read_knobs(champion.tree[SETTINGS]), [decode(one.proposal) for one in journal.begun]
+        return search.propose(knobs, self.size, journal.in_segment(), self.seed, champion.sha, begun)
 
 
 def as_proposal(idea: Idea) -> Proposal:

@@ -36,22 +36,32 @@ class Setting(NamedTuple):
     value: float
 
 
-def propose(knobs: Knobs, size: str, experiments: Sequence[Experiment], seed: int) -> Proposal | None:
+def propose(
+    knobs: Knobs,
+    size: str,
+    experiments: Sequence[Experiment],
+    seed: int,
+    champion: str = "",
+    under_way: Sequence[Proposal] = (),
+) -> Proposal | None:
     """The next single-knob change to the champion, or None where nothing new was found within the declared ranges.
 
-    `knobs` are the champion's; `experiments` the night's decided ones, in order; `seed` the night's own.
+    `knobs` are the champion's; `experiments` the night's decided ones, in order; `seed` the night's own. `champion` is
+    its commit, which the last experiment tells where none is `under_way`; those count as tried, with nothing known.
     """
     if not knobs.ranges:
         return None
     segment = [experiment for experiment in experiments if experiment.segment == experiments[-1].segment]
     in_force = {name: float(knobs.in_force(name, size)) for name in knobs.ranges}
-    spent = tried(segment) | {Setting(*item) for item in in_force.items()}
+    spent = (
+        tried(segment, champion) | set(map(Setting._make, in_force.items())) | set(filter(None, map(_asked, under_way)))
+    )
     kept = last_keep(segment)
     step = step_on(kept, knobs.ranges, in_force) if kept else None
     if kept and step and step not in spent:
         why = f"{kept.id} won by moving {step.knob} this way; the same step again may win again."
         return _proposal(step, in_force[step.knob], knobs.ranges[step.knob], why)
-    drawn = sample(knobs.ranges, spent, segment, f"{seed}/{len(experiments)}")
+    drawn = sample(knobs.ranges, spent, segment, f"{seed}/{len(experiments) + len(under_way)}")
     if drawn is None:
         return None
     before = sum(setting.knob == drawn.knob for setting in map(_single, segment) if setting)
@@ -66,12 +76,12 @@ def last_keep(experiments: Sequence[Experiment]) -> Experiment | None:
     return next((experiment for experiment in reversed(experiments) if experiment.status == "keep"), None)
 
 
-def tried(experiments: Sequence[Experiment]) -> set[Setting]:
+def tried(experiments: Sequence[Experiment], champion: str = "") -> set[Setting]:
     """What cannot be tried anew on the present champion: what was, and what its own last change came from."""
     if not experiments:
         return set()
     last = experiments[-1]
-    champion = last.sha if last.status == "keep" else last.parent
+    champion = champion or (last.sha if last.status == "keep" else last.parent)
     settings = {_single(experiment) for experiment in experiments if experiment.parent == champion}
     kept = last_keep(experiments)
     if kept and (setting := _single(kept)) and (before := _number(kept.asi.get("from", ""))) is not None:
@@ -157,6 +167,15 @@ def _single(experiment: Experiment) -> Setting | None:
     if len(experiment.knobs) != 1 or marks not in ([], ["-", "+"]):
         return None
     ((knob, text),) = experiment.knobs.items()
+    value = _number(text)
+    return None if value is None else Setting(knob, value)
+
+
+def _asked(under_way: Proposal) -> Setting | None:
+    """The one number that a proposal asks to change, if that is all it asks for."""
+    if len(under_way.knobs) != 1 or under_way.diff or under_way.edits:
+        return None
+    ((knob, text),) = under_way.knobs
     value = _number(text)
     return None if value is None else Setting(knob, value)
 

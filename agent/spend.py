@@ -61,7 +61,12 @@ def _kind(run: Measured, closing: AnyRecord) -> str:
     stage = stage_of(run.profile)
     if isinstance(closing, Experiment) and closing.source == "baseline" and run.tree == closing.tree:
         return "baseline"
-    return "fresh pairs" if isinstance(closing, Regained) and stage == "confirm" else stage
+    return "fresh pairs" if isinstance(closing, Regained) and _of(run, closing) else stage
+
+
+def _of(run: Measured, kept: Regained) -> bool:
+    """Whether it was for the pairs after that keep: others may have been under way."""
+    return run.profile == kept.evidence.profile and run.seed in {pair.seed for pair in kept.evidence.pairs}
 
 
 def _time(kind: str, runs: Sequence[Measured]) -> Time:

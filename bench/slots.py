@@ -33,7 +33,7 @@ class Slots:
     """
 
     def __init__(self, count: int, ground: Dataset | Rig, folder: Path, show: Show) -> None:
-        self.ground, self.folder, self.show = ground, folder, show
+        self.capacity, self.ground, self.folder, self.show = count, ground, folder, show
         self.stop, self.closed = Event(), Event()
         self.under_way = 0
         self.lock = RLock()  # a signal's handler takes it wherever its thread is

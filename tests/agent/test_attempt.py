@@ -22,7 +22,7 @@ class Failing:
     """A bench on which every run fails in one way."""
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason
+        self.reason, self.capacity = reason, 1
 
     def submit(self, job: Job) -> Future[Measurement]:
         future: Future[Measurement] = Future()

@@ -155,7 +155,8 @@ def test_a_run_belongs_to_what_closes_it() -> None:
         measured("short-breadth", 5),
         measured("short-confirm", 6),
         KEPT,
-        measured("short-confirm", 7, cpu_s=5.0),
+        measured("short-confirm", 7),  # of another experiment, under way beside
+        measured("short-confirm", AFRESH.evidence.pairs[0].seed, cpu_s=5.0),
         AFRESH,
         measured("short-audit", 8),
         audited(-0.01, -0.012),
@@ -163,7 +164,7 @@ def test_a_run_belongs_to_what_closes_it() -> None:
     ]
     told = {one["kind"]: one for one in tell(journal(*records))["time"]}
     assert list(told) == ["baseline", "smoke", "breadth", "confirm", "fresh pairs", "audit"]
-    assert [one["runs"] for one in told.values()] == [2, 2, 2, 1, 1, 1]
+    assert [one["runs"] for one in told.values()] == [2, 2, 2, 2, 1, 1]
     assert (told["smoke"]["failed"], told["smoke"]["cpu_s"]) == (1, 2.0)
     assert told["fresh pairs"]["cpu_s"] == 5.0
 

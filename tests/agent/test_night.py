@@ -94,8 +94,9 @@ EXPECTED = [
     ("A knob that does not exist", "checks_failed", "unknown_knob"),
     ("A diff that does not apply", "checks_failed", "no_match"),
     ("No effect", "discard", "no_effect"),
-    ("Quality again", "checks_failed", "no_change"),
+    # With two slots what waits for a verdict lets others begin before it.
     ("Worse quality by another name", "checks_failed", "already_tried"),
+    ("Quality again", "checks_failed", "no_change"),
     ("Only a comment", "checks_failed", "no_change"),
 ]
 
@@ -229,6 +230,7 @@ def test_an_unknown_experiment_is_one_line(night: Night) -> None:
 def begin(repo: Path) -> "subprocess.Popen[str]":
     """A night under way, some of whose experiments are decided."""
     words = [sys.executable, "-m", "agent.cli", "run", "--short", "--researcher", "queue", "--name", "n"]
+    words += ["--slots", "2"]
     running = subprocess.Popen(words, cwd=repo, env=environment(), stdout=subprocess.PIPE, text=True)
     path = repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl"
     while not path.exists() or path.read_text().count('"run":') < 2:

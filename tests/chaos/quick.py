@@ -23,7 +23,7 @@ class QuickBench:
     """One slot, whose runs have their folders below `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.stop = folder, Event()
+        self.folder, self.stop, self.capacity = folder, Event(), 1
 
     def submit(self, job: Job) -> "Future[Measurement]":
         """Run `job` before returning."""

@@ -27,6 +27,11 @@ class ScriptedBench:
         self.bpb, self.cost, self.artifact, self.memory = bpb, cost, artifact, memory
         self.jobs: list[Job] = []
 
+    @property
+    def capacity(self) -> int:
+        """One after another."""
+        return 1
+
     def submit(self, job: Job) -> Future[Measurement]:
         """Run `job` in no time."""
         self.jobs.append(job)

@@ -75,7 +75,18 @@ class House:
         self.repo.move(branch_of("night"), sha, None)
         limits = Limits(hours * HOUR, most)
         self.said.append(
-            run(Night(self.repo, self.journal, self.lab, [author, *more], limits, lambda one: None, self.said.append))
+            run(
+                Night(
+                    self.repo,
+                    self.journal,
+                    self.lab,
+                    [author, *more],
+                    limits,
+                    lambda one: None,
+                    self.said.append,
+                    self.world.background,
+                )
+            )
         )
         return self.journal.experiments[1:]
 

@@ -298,5 +298,5 @@ def nightshift(repo: Path, *words: str, **more: str) -> subprocess.CompletedProc
 
 
 def run_night(repo: Path, server: Aimock, researcher: str, experiments: int) -> "subprocess.CompletedProcess[str]":
-    words = ("--name", "n", "--slots", "2", "--hours", "1", "--max-experiments", str(experiments))
+    words = ("--name", "n", "--slots", "1", "--hours", "1", "--max-experiments", str(experiments))
     return nightshift(repo, "run", "--short", "--researcher", researcher, *words, **server.environment)

@@ -127,20 +127,29 @@ class Promise(Future[T]):
 
 
 class WorldBench:
-    """One slot, first come, first served. `seconds` says how long a run takes, `bpb` its score: below 0 is a crash."""
+    """Slots, first come, first served. `seconds` says how long a run takes, `bpb` its score: below 0 is a crash."""
 
-    def __init__(self, world: World, seconds: Callable[[Job], float], bpb: Callable[[Job], float]) -> None:
-        self.world, self.seconds, self.bpb = world, seconds, bpb
-        self.free, self.busy = 0.0, 0.0
+    def __init__(
+        self, world: World, seconds: Callable[[Job], float], bpb: Callable[[Job], float], capacity: int = 1
+    ) -> None:
+        self.world, self.seconds, self.bpb, self.capacity = world, seconds, bpb, capacity
+        self.frees, self.busy = [0.0] * capacity, 0.0
+        """When each slot has done what it was given so far."""
         self.jobs: list[tuple[float, Job]] = []
         """Each with the time it began."""
+
+    @property
+    def free(self) -> float:
+        """When all that was given to it is done."""
+        return max(self.frees)
 
     def submit(self, job: Job) -> Future[Measurement]:
         """Run `job` when its turn comes."""
         future: Promise[Measurement] = Promise(self.world)
-        begins = max(self.free, self.world.now)
+        begins = max(heapq.heappop(self.frees), self.world.now)
+        ends = begins + self.seconds(job)
+        heapq.heappush(self.frees, ends)
         self.jobs.append((begins, job))
-        self.free = begins + self.seconds(job)
         self.busy += self.seconds(job)
 
         def end() -> None:
@@ -150,10 +159,10 @@ class WorldBench:
             else:
                 future.set_result(measurement(found, 10.0, f"{job.label} {job.seed}"))
 
-        self.world.at(self.free, end)
+        self.world.at(ends, end)
         return future
 
     def share(self, until: float) -> float:
-        """Of the time up to `until`, how much the slot was in use."""
+        """Of the time up to `until`, how much the slots were in use."""
         late = sum(max(0.0, begins + self.seconds(job) - max(until, begins)) for begins, job in self.jobs)
-        return (self.busy - late) / until
+        return (self.busy - late) / until / self.capacity

@@ -27,7 +27,7 @@ from agent.records import Begun, Experiment
 from bench import clock
 from bench.errors import Interrupted
 
-PER_SLOT = 3
+PER_SLOT = 2
 """Experiments under way for each slot. One that goes through confirm takes several times as long as one that is dropped
 before: so many more have to be under way behind it that no slot falls idle until it is settled."""
 

@@ -16,7 +16,8 @@ from typing import TypeVar
 import pytest
 
 from bench import clock
-from bench.errors import RunFailed
+from bench.errors import NightshiftError, RunFailed
+from bench.files import tree_key
 from bench.job import Job, Measurement
 from tests.fakes.bench import measurement
 
@@ -127,7 +128,10 @@ class Promise(Future[T]):
 
 
 class WorldBench:
-    """Slots, first come, first served. `seconds` says how long a run takes, `bpb` its score: below 0 is a crash."""
+    """Slots, first come, first served. `seconds` says how long a run takes, `bpb` its score: below 0 is a crash.
+
+    What `bpb` raises the run ends with.
+    """
 
     def __init__(
         self, world: World, seconds: Callable[[Job], float], bpb: Callable[[Job], float], capacity: int = 1
@@ -146,6 +150,7 @@ class WorldBench:
     def submit(self, job: Job) -> Future[Measurement]:
         """Run `job` when its turn comes."""
         future: Promise[Measurement] = Promise(self.world)
+        future.set_running_or_notify_cancel()  # what it was given it does: nobody waits for one that was taken back
         begins = max(heapq.heappop(self.frees), self.world.now)
         ends = begins + self.seconds(job)
         heapq.heappush(self.frees, ends)
@@ -153,11 +158,15 @@ class WorldBench:
         self.busy += self.seconds(job)
 
         def end() -> None:
-            found = self.bpb(job)
+            try:
+                found = self.bpb(job)
+            except NightshiftError as error:
+                future.set_exception(error)
+                return
             if found < 0:
                 future.set_exception(RunFailed("exit_code", "it raised", 'File "trainer/train.py"\nValueError: bent'))
             else:
-                future.set_result(measurement(found, 10.0, f"{job.label} {job.seed}"))
+                future.set_result(measurement(found, 10.0, f"{tree_key(job.tree)} {job.seed}"))
 
         self.world.at(ends, end)
         return future

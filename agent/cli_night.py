@@ -1,7 +1,6 @@
 """The command that makes a night: `run`."""
 
 import datetime
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +17,17 @@ from agent.desk import Desk
 from agent.experience import before, calibrated, read
 from agent.journal import read_journal
 from agent.lab import Lab
+from agent.limits import Limits
 from agent.live import View
 from agent.lock import alone
-from agent.night import Limits, Night, Researcher, run
+from agent.night import Night, Researcher, run
 from agent.now import NOW, Board
 from agent.purse import Purse
 from agent.queue import IDEAS
 from agent.researchers import Queue, Search
 from agent.screen import Screen, verdict_line
 from agent.settings import read_settings
+from agent.slots import MEASURED, best_slots
 from agent.stop import asked_to_stop
 from agent.transcript import DRAFTS
 from agent.watch import Watch
@@ -41,8 +42,9 @@ from bench.slots import Slots
 if TYPE_CHECKING:
     from bench.cluster import Cluster
 
+MOST = 64
 MOST_SLOTS = 4
-"""A look at the evidence needs two seeds of champion and candidate: more slots would stand idle."""
+"""Of what measures one thing after another: a look at it needs two seeds of champion and candidate at the most."""
 
 
 @click.command("run")
@@ -70,7 +72,12 @@ MOST_SLOTS = 4
 )
 @click.option("--max-usd", default=5.0, show_default=True, type=click.FloatRange(min=0), help="For Claude, this night.")
 @click.option(
-    "--slots", type=click.IntRange(1, 64), help="Runs side by side, one thread each. As many as cores, up to 4."
+    "--slots",
+    default="auto",
+    show_default=True,
+    metavar="NUMBER",
+    callback=lambda context, option, word: asked_slots(word),
+    help="Runs side by side, one thread each. auto: as many as do most here, which is measured once.",
 )
 @click.option("--cluster", metavar="ADDRESS", help="Have the workers of this Dask scheduler make the runs.")
 @click.option("--from", "start", metavar="REF", help="Commit to start from; HEAD where none is given.")
@@ -108,7 +115,6 @@ def run_night(
         cluster = address_of(cluster, data)
     settings = read_settings(repo.root) if asks_claude(researcher) else None
     fingerprint = machine.of_script() if repo.script else machine.fingerprint()
-    slots = slots or (min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1)
     path = opening.journal_path(repo, name)
     folder = path.parent
     with alone(repo, f"night {name}"), detached.log_of(folder) as log, awake() as keeper:
@@ -117,6 +123,10 @@ def run_night(
         board.tell()
         watch = Watch(repo, path)
         screen = Screen(Console(), board, lambda: View(watch.look()), log=log)
+        if slots is None:
+            tree = repo.trainer(repo.commit_of(start or "HEAD"))
+            found = opening.experience_path(repo).with_name(MEASURED)
+            slots = best_slots(found, fingerprint, tree, data, screen.say, short=short)
         journal, header = opening.open_night(
             repo,
             name,
@@ -198,6 +208,13 @@ def research(night: Night, author: Author | None, again: str) -> str:
     finally:
         if author:
             author.close()
+
+
+def asked_slots(word: str) -> int | None:
+    """The number in `--slots`; None for `auto`. Raises BadParameter."""
+    if word != "auto" and not (word.isdecimal() and 1 <= int(word) <= MOST):
+        raise click.BadParameter(f"a number from 1 to {MOST}, or auto")
+    return None if word == "auto" else int(word)
 
 
 def asks_claude(researcher: str) -> bool:

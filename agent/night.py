@@ -1,7 +1,6 @@
 """The night: next idea → propose → apply → smoke → breadth → confirm → decide → record, until a limit is reached.
 
-With several slots the runs of what comes next are under way meanwhile (agent/window.py); it is decided and recorded in
-this order all the same.
+With several slots the runs of what comes next are under way meanwhile: agent/window.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,39 +13,17 @@ from agent.branch import follow
 from agent.git import Repo
 from agent.journal import Journal
 from agent.lab import Lab
+from agent.limits import Limits
 from agent.proposal import Proposal
 from agent.records import Experiment
 from agent.window import Window
-from bench import clock
 
 
 class Researcher(Protocol):
     """Whatever makes proposals."""
 
     def next(self, champion: Champion, journal: Journal, due: Callable[[], bool] = lambda: False) -> Proposal | None:
-        """What to try on `champion` now, or None where there is nothing left.
-
-        None too where there is nothing yet and an experiment is `due` to be settled: the night asks again after that.
-        """
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a night ends."""
-
-    until: float
-    """On the clock that runs while the machine sleeps: no experiment starts after this."""
-    experiments: int
-    """Decided in all, baselines not counted."""
-    changed: Callable[[], str | None] = lambda: None
-    """Why what is measured from now on cannot be compared with the rest, if it cannot."""
-
-    def reached(self, journal: Journal, under_way: int = 0) -> str | None:
-        """Why no experiment begins any more, if so: the night ends once those that are `under_way` are settled."""
-        decided = sum(experiment.source != "baseline" for experiment in journal.experiments)
-        if decided + under_way >= self.experiments:
-            return f"{decided} experiments decided, the most asked for"
-        return "its time is up" if clock.through_sleep() >= self.until else self.changed()
+        """What to try on `champion` now; None where nothing is left, or nothing there yet and an experiment is `due`."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +60,7 @@ def begin(night: Night, window: Window) -> str:
         if window.take_up():
             continue
         champion = current_champion(night)
-        proposal = next_idea(night, champion, window)
-        if proposal is None:
+        if (proposal := next_idea(night, champion, window)) is None:
             return night.limits.reached(night.journal) or "no idea is left"
         window.begin(champion, proposal)
     return ""

@@ -13,8 +13,9 @@ from agent import git, opening
 from agent.cli_finish import finished
 from agent.history import HISTORY
 from agent.lab import Lab
+from agent.limits import Limits
 from agent.lock import alone
-from agent.night import Limits, Night, run
+from agent.night import Night, run
 from agent.queue import IDEAS
 from agent.researchers import Queue
 from agent.screen import verdict_line

@@ -14,7 +14,8 @@ from agent.desk import Desk
 from agent.git import Repo, here
 from agent.journal import Journal, open_journal
 from agent.lab import Lab
-from agent.night import Limits, Night, Researcher, run
+from agent.limits import Limits
+from agent.night import Night, Researcher, run
 from agent.opening import baseline, home
 from agent.records import Experiment
 from agent.researchers import Queue

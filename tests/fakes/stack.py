@@ -8,7 +8,8 @@ from agent.branch import branch_of
 from agent.git import Repo, here
 from agent.journal import Journal, open_journal
 from agent.lab import Lab
-from agent.night import Limits, Night, Researcher, run
+from agent.limits import Limits
+from agent.night import Night, Researcher, run
 from agent.opening import baseline, home
 from agent.records import Experiment
 from agent.researchers import Queue

@@ -23,7 +23,7 @@ class Researcher(Protocol):
     """Whatever makes proposals."""
 
     def next(self, champion: Champion, journal: Journal, due: Callable[[], bool] = lambda: False) -> Proposal | None:
-        """What to try on `champion` now; None where nothing is left, or nothing there yet and an experiment is `due`."""
+        """What to try on `champion` now; None where nothing is left, or nothing yet and an experiment is `due`."""
 
 
 @dataclass(frozen=True)

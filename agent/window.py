@@ -29,7 +29,8 @@ from bench.errors import Interrupted
 
 PER_SLOT = 2
 """Experiments under way for each slot. One that goes through confirm takes several times as long as one that is dropped
-before: so many more have to be under way behind it that no slot falls idle until it is settled."""
+before, and holds up those behind it: with no more than a slot each, most slots would soon be idle. With many more, what
+passes has more often to be judged again on a newer champion."""
 
 
 class Place(NamedTuple):

@@ -123,7 +123,9 @@ def run_night(
         board.tell()
         watch = Watch(repo, path)
         screen = Screen(Console(), board, lambda: View(watch.look()), log=log)
-        if slots is None:
+        if cluster:
+            slots = 1
+        elif slots is None:
             tree = repo.trainer(repo.commit_of(start or "HEAD"))
             found = opening.experience_path(repo).with_name(MEASURED)
             slots = best_slots(found, fingerprint, tree, data, screen.say, short=short)

@@ -19,7 +19,7 @@ CUT_S = 30.0
 """As long as a scheduler waits for a silent link unless it is told otherwise."""
 NIGHT_S = 400.0
 IDEAS = "# The queue\n" + "".join(
-    f'\n## Worse and sleepy {n}\n\n```knobs\nQUALITY = 0.{n}\nBEHAVIOUR = "sleepy"\n```\n' for n in range(1, 5)
+    f'\n## Worse and sleepy {n}\n\n```knobs\nQUALITY = 0.{n}\nBEHAVIOUR = "sleep 4"\n```\n' for n in range(1, 5)
 )
 EXPECTED = [
     ("baseline", "keep", "baseline"),

@@ -21,7 +21,7 @@ from tests.agent.test_night import environment, journal_of, nightshift, run_nigh
 from tests.fakes import git, make_repo
 
 UNKNOWN = "## A knob that does not exist\n\n```knobs\nQALITY = 0.5\n```\n"
-WORSE = '\n## Worse and slow\n\n```knobs\nQUALITY = 0.2\nBEHAVIOUR = "slow"\n```\n'
+WORSE = '\n## Worse and slow\n\n```knobs\nQUALITY = 0.2\nBEHAVIOUR = "sleep 1"\n```\n'
 MANY = "".join(WORSE.replace("slow", f"slow {n}", 1).replace("0.2", f"0.2{n}") for n in range(1, 9))
 HANGS = '\n## Hangs\n\n```knobs\nBEHAVIOUR = "hang"\n```\n'
 BEFORE = [("baseline", "keep", "baseline"), ("A knob that does not exist", "checks_failed", "unknown_knob")]

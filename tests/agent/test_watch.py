@@ -31,7 +31,7 @@ from tests.agent.test_night import environment, nightshift
 from tests.fakes import fake_tree, git, make_repo
 
 IDEAS = "## Worse quality\n\n```knobs\nQUALITY = 0.2\n```\n\n## No effect\n\n```knobs\nNUDGE = 0.5\n```\n"
-SLOW = '## Slow and worse\n\n```knobs\nQUALITY = 0.2\nBEHAVIOUR = "sleepy"\n```\n'
+SLOW = '## Slow and worse\n\n```knobs\nQUALITY = 0.2\nBEHAVIOUR = "sleep 4"\n```\n'
 WHAT = "night night"
 CHAMPION = Job(fake_tree(), profile("short-breadth"), 7, label="night-0002 champion abcdefg")
 CANDIDATE = Job(fake_tree(QUALITY="0.2"), profile("short-breadth"), 7, label="night-0002 Worse quality")

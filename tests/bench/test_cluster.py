@@ -132,14 +132,14 @@ def test_a_run_that_fails_elsewhere_fails_here_under_its_name(here: Here, night:
 def test_two_workers_run_two_jobs_at_a_time(here: Here, night: Night) -> None:
     with worker(here.address, here.repo) as one, worker(here.address, here.repo) as two, night.link() as bench:
         until(lambda: bench.capacity == 2)
-        futures = [bench.submit(job("sleepy", seed)) for seed in (1, 2)]
-        until(lambda: runs_at(one, "sleepy") and runs_at(two, "sleepy"))
+        futures = [bench.submit(job("sleep 4", seed)) for seed in (1, 2)]
+        until(lambda: runs_at(one, "sleep 4") and runs_at(two, "sleep 4"))
         assert [future.result(60).steps for future in futures] == [SMOKE.steps] * 2
 
 
 def test_a_job_whose_worker_dies_is_run_by_another(here: Here, night: Night, local: Measurement) -> None:
     with worker(here.address, here.repo) as one, night.link() as bench:
-        future = bench.submit(job("sleepy"))
+        future = bench.submit(job("sleep 4"))
         until(lambda: "train" in night.phases)
         with worker(here.address, here.repo) as two:
             below = one.below()
@@ -147,8 +147,8 @@ def test_a_job_whose_worker_dies_is_run_by_another(here: Here, night: Night, loc
             assert same(future.result(60), local)
             if local.sandbox != "none":  # its next start ends what it left there
                 assert not alive(below)
-            assert "sleepy" in one.said
-            assert two.said.count("sleepy") == 1
+            assert "sleep 4" in one.said
+            assert two.said.count("sleep 4") == 1
     assert night.told("has left")
     assert night.phases.count(ENDED) == 1
 
@@ -200,7 +200,7 @@ def test_a_job_that_nobody_waits_for_ends_at_its_worker(how: str, here: Here, ni
 
 def test_closed_it_lets_runs_under_way_end_and_begins_no_other(here: Here, night: Night) -> None:
     with worker(here.address, here.repo), night.link() as bench:
-        first = bench.submit(job("sleepy"))
+        first = bench.submit(job("sleep 4"))
         until(lambda: "train" in night.phases)
         second = bench.submit(job())
         bench.close()
@@ -216,7 +216,7 @@ def test_a_scheduler_that_dies_and_comes_back_costs_no_job(night: Night, repo: P
         first = stack.enter_context(scheduler(night.address, repo.parent))
         one = stack.enter_context(worker(night.address, repo))
         bench = stack.enter_context(night.link())
-        future = bench.submit(job("sleepy"))
+        future = bench.submit(job("sleep 4"))
         until(lambda: "train" in night.phases)
         first.kill()
         until(lambda: "no scheduler answers" in one.said)
@@ -307,12 +307,12 @@ def test_a_slow_worker_is_overtaken_and_its_late_answer_dropped(
 ) -> None:
     monkeypatch.setattr(module, "patience", lambda profile: 8.0)
     with worker(here.address, here.repo) as one, night.link() as bench:
-        future = bench.submit(job("sleepy"))
+        future = bench.submit(job("sleep 4"))
         until(lambda: "train" in night.phases)
         one.process.send_signal(signal.SIGSTOP)
         with worker(here.address, here.repo) as two:
             assert same(future.result(60), local)
-            assert "sleepy" in two.said
+            assert "sleep 4" in two.said
             one.process.send_signal(signal.SIGCONT)
             until(lambda: not one.below(), QUICKLY_S)
             assert bench.submit(job(seed=2)).result(60).steps == SMOKE.steps

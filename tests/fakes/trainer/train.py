@@ -102,8 +102,8 @@ def go_wrong(behaviour: str) -> None:
         sys.exit(0)
     elif behaviour == "daemon":
         subprocess.Popen(["/bin/sleep", "611"], start_new_session=True)
-    elif behaviour in ("slow", "sleepy"):
-        time.sleep(1.0 if behaviour == "slow" else 4.0)
+    elif behaviour.startswith("sleep "):
+        time.sleep(float(behaviour.removeprefix("sleep ")))
 
 
 if __name__ == "__main__":

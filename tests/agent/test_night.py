@@ -95,8 +95,8 @@ EXPECTED = [
     ("A diff that does not apply", "checks_failed", "no_match"),
     ("No effect", "discard", "no_effect"),
     # With two slots what waits for a verdict lets others begin before it.
-    ("Worse quality by another name", "checks_failed", "already_tried"),
     ("Quality again", "checks_failed", "no_change"),
+    ("Worse quality by another name", "checks_failed", "already_tried"),
     ("Only a comment", "checks_failed", "no_change"),
 ]
 

@@ -81,7 +81,7 @@ def plan(hours: float, experiments: Sequence[Experiment], header: Header | None,
         raise UsageError("no experiment has been measured here yet; type `nightshift run --max-experiments 1` first")
 
     def seconds(those: Sequence[Experiment]) -> float:
-        return median(_wall_s(experiment, header.slots, slots) for experiment in those) if those else 0.0
+        return median(_wall_s(experiment, slots) for experiment in those) if those else 0.0
 
     counts = Counter(stages.values())
     costs = {name: seconds([one for one in tried if stages[one.id] == name]) for name in STAGES if counts[name]}
@@ -104,11 +104,9 @@ def plan(hours: float, experiments: Sequence[Experiment], header: Header | None,
     )
 
 
-def _wall_s(experiment: Experiment, had: int, asked: int) -> float:
-    """Wall seconds of an experiment, had it had `asked` slots: runs of one profile go in waves of as many as fit."""
-    runs = Counter(run.profile for run in experiment.runs if run.fresh)
-    waves = {slots: sum(math.ceil(count / slots) for count in runs.values()) for slots in (had, asked)}
-    return experiment.wall_s * (waves[asked] / waves[had] if waves[had] else 1.0)
+def _wall_s(experiment: Experiment, slots: int) -> float:
+    """Wall seconds of a night that an experiment takes: those of its runs, which are shared out over the slots."""
+    return sum(run.wall_s for run in experiment.runs if run.fresh) / slots
 
 
 def as_text(plan: Plan) -> str:

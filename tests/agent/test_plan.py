@@ -5,16 +5,24 @@ import json
 import pytest
 
 from agent.plan import as_json, as_text, plan, reached
+from agent.records import Experiment
 from bench.errors import UsageError
 from tests.agent.builders import baseline, confirmed, dropped, experiment, header, runs
 
+
+def took(one: Experiment, seconds: float) -> Experiment:
+    """The experiment, had its runs taken so many seconds of two slots."""
+    each = 2 * seconds / len(one.runs)
+    return one.model_copy(update={"runs": tuple(run.model_copy(update={"wall_s": each}) for run in one.runs)})
+
+
 NIGHT = [
-    baseline(wall_s=120.0),
-    dropped(2, wall_s=50.0),
-    dropped(3, wall_s=60.0),
-    dropped(4, wall_s=1000.0),
-    confirmed(5, "discard", [-0.001, 0.001], wall_s=240.0),
-    experiment(6, "checks_failed", reason="no_match", wall_s=0.0, commit="", sha=""),
+    took(baseline(), 120.0),
+    took(dropped(2), 50.0),
+    took(dropped(3), 60.0),
+    took(dropped(4), 1000.0),
+    took(confirmed(5, "discard", [-0.001, 0.001]), 240.0),
+    experiment(6, "checks_failed", reason="no_match", commit="", sha=""),
 ]
 
 
@@ -44,7 +52,7 @@ def test_what_was_never_reached_is_not_guessed_at() -> None:
 
 
 def test_a_crash_counts_where_its_last_run_was() -> None:
-    crashed = experiment(7, "crash", reason="diverged", runs=runs("short-smoke"), wall_s=10.0)
+    crashed = took(experiment(7, "crash", reason="diverged", runs=runs("short-smoke")), 10.0)
     assert reached(crashed) == "short-smoke"
     assert ("smoke", 1, 10.0) in [
         (stage.name, stage.count, stage.median_s) for stage in plan(1.0, [*NIGHT, crashed], header(), 2).stages
@@ -56,14 +64,15 @@ def test_the_champions_runs_do_not_say_how_far_a_candidate_came() -> None:
     assert reached(crashed) == "short-smoke"
 
 
-def test_one_slot_runs_in_two_waves_what_two_slots_run_in_one() -> None:
-    one = experiment(2, wall_s=60.0, runs=runs("short-smoke", "short-breadth", "short-breadth"))
-    assert plan(1.0, [one], header(slots=2), slots=1).stages[0].median_s == pytest.approx(60.0 * 3 / 2)
-    assert plan(1.0, [one], header(slots=1), slots=2).stages[0].median_s == pytest.approx(60.0 * 2 / 3)
+def test_runs_that_served_before_cost_nothing_and_slots_share_the_rest() -> None:
+    served = dropped(2).runs[2].model_copy(update={"fresh": False})
+    one = dropped(2, runs=(*dropped(2).runs[:2], served))
+    for slots in (1, 2, 4):
+        assert plan(1.0, [one], header(), slots).stages[0].median_s == pytest.approx(2 * 12.5 / slots)
 
 
 def test_speeds_of_an_earlier_segment_say_nothing() -> None:
-    now = [baseline(7, segment=1, wall_s=120.0), dropped(8, segment=1, wall_s=348.0)]
+    now = [took(baseline(7, segment=1), 120.0), took(dropped(8, segment=1), 348.0)]
     assert plan(1.0, [*NIGHT, *now], header(), slots=2).expected == 10
 
 

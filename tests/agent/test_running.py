@@ -79,10 +79,10 @@ def log_of(repo: Path) -> str:
 
 
 @contextlib.contextmanager
-def night(repo: Path, *before: str, at: int = subprocess.DEVNULL) -> Iterator["subprocess.Popen[str]"]:
+def night(repo: Path, *before: str, at: int = subprocess.DEVNULL, slots: int = 2) -> Iterator["subprocess.Popen[str]"]:
     """A night whose idea is under way at smoke; `at` is its terminal, or what it has instead."""
     said = len(log_of(repo))
-    command = [*before, sys.executable, "-m", "agent.cli", *WORDS]
+    command = [*before, sys.executable, "-m", "agent.cli", *WORDS, "--slots", str(slots)]
     terminal = subprocess.DEVNULL if at == subprocess.PIPE else at
     with subprocess.Popen(
         command,

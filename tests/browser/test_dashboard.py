@@ -110,7 +110,7 @@ def test_what_is_added_and_moved_in_the_page_changes_what_a_night_tries_next(
     repo: git.Repo, served: Served, watch: Open
 ) -> None:
     (repo.root / IDEAS).write_text(UNKNOWN + MANY)
-    with night(repo.root):
+    with night(repo.root, slots=1):  # with two, what comes next is under way already
         shown = watch()
         page = shown.page
         expect(page.locator("#live-title")).to_have_text("Running now")

@@ -16,6 +16,7 @@ BEFORE = ("make install", "source .venv/bin/activate")
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_the_tutorial_works_as_it_is_written(text_dir: Path, tmp_path: Path) -> None:
     who = {f"GIT_{role}_{what}": "a@b.c" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     usual = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}

@@ -23,7 +23,7 @@ from tests.browser.test_dashboard import fill
 pytestmark = pytest.mark.browser
 WIDTHS = (390, 768, 1440)
 QUEUE = "## Slower embedding\n\n```knobs\nTIED_EMBED_LR = 0.04\n```\n\n## Last\n\n```knobs\nSCALAR_LR = 0.03\n```\n"
-NIGHT = ("run", "--short", "--researcher", "queue", "--name", "n", "--slots", "1", "--max-experiments", "3")
+NIGHT = ("run", "--short", "--researcher", "queue", "--name", "n", "--slots", "2", "--max-experiments", "3")
 MINUTES = 5 * 60
 
 
@@ -53,6 +53,7 @@ def assert_sound(shown: Shown, address: str) -> None:
     assert serious(shown.page) == []
 
 
+@pytest.mark.timeout(1800)
 def test_a_real_night_is_watched_browsed_changed_and_reported(
     small_data: Dataset, tmp_path: Path, browser: Browser
 ) -> None:

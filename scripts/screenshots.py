@@ -26,7 +26,7 @@ from tests.browser import needs
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 IDEA = ("A slower embedding", "--text", "0.05 is high for so few steps.", "--set", "TIED_EMBED_LR=0.04")
 NIGHT = ("run", "--short", "--name", "first", "--max-experiments", "6")
-"""As docs/tutorial.md has it, but for two experiments more."""
+"""As docs/tutorial.md has both."""
 COLUMNS, LINES = 100, 34
 MIDDLE = re.compile(r"first-000[5-7].*at step 1\d: [^\n]*champion", re.DOTALL)
 """The moment for the terminal: some verdicts, and a curve beside the champion's."""

@@ -7,6 +7,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from agent.page import render
+from tests.browser import needs
 
 
 @dataclass
@@ -20,6 +21,12 @@ class Shown:
     def overflow(self) -> int:
         """Pixels by which the page is wider than its window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def serious(self) -> list[str]:
+        """What axe-core finds that keeps people out."""
+        self.page.evaluate(needs.axe().read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run()")["violations"]
+        return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
 
     def open(self, row: int) -> None:
         """Open the details of that row of the table."""

@@ -25,7 +25,6 @@ from bench.slots import folder_name
 from tests.agent.serving import Served, serving
 from tests.agent.test_night import run_night
 from tests.agent.test_running import MANY, UNKNOWN, night
-from tests.browser import needs
 from tests.browser.shown import Shown
 from tests.fakes import make_repo
 
@@ -231,14 +230,7 @@ def test_it_fits_its_window_and_axe_finds_nothing_serious(width: int, scheme: st
         expect(shown.page.locator("#new-title-wrong")).not_to_be_empty()
         expect(shown.page.locator(".runs canvas")).to_be_visible()
         assert shown.overflow() <= 0
-        shown.page.evaluate(needs.axe().read_text(encoding="utf-8"))
-        found = shown.page.evaluate("axe.run()")
-        serious = [
-            (one["id"], [node["html"][:200] for node in one["nodes"][:3]])
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
+        assert shown.serious() == []
         shown.page.locator("#stop").click()
         assert shown.overflow() <= 0
 

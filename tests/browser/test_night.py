@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from agent.git import here
 from agent.journal import read_journal
@@ -16,7 +16,6 @@ from bench.data import Dataset
 from tests.agent.serving import serving
 from tests.agent.terminal import terminal
 from tests.agent.test_night import environment, nightshift
-from tests.browser import needs
 from tests.browser.shown import Shown
 from tests.browser.test_dashboard import fill
 
@@ -38,19 +37,12 @@ def opened(browser: Browser, address: str, width: int) -> Shown:
     return shown
 
 
-def serious(page: Page) -> list[str]:
-    """What axe-core finds that keeps people out."""
-    page.evaluate(needs.axe().read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
-
-
 def assert_sound(shown: Shown, address: str) -> None:
     """It fits, complains of nothing, asks nobody else for anything, and axe-core is content."""
     assert shown.overflow() <= 0
     assert shown.complaints == []
     assert {url for url in shown.requests if not url.startswith((address, "data:"))} == set()
-    assert serious(shown.page) == []
+    assert shown.serious() == []
 
 
 @pytest.mark.timeout(1800)

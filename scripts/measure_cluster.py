@@ -4,8 +4,9 @@
 
 Dask's scheduler and `nightshift worker` processes run on this machine, one slot each; every run of the quick trainer
 sleeps that long in its sandbox, so that it is the engine and not the processor that is measured. The night's seed and
-its queue, changes of one knob that do not stand in one another's way, are the same each time. Printed are the
-experiments decided an hour after the baseline, beside those of the first, and whether the verdicts are the same.
+its queue are the same each time: changes of one knob that do not stand in one another's way, some worse and some
+without effect. Printed are the experiments decided an hour after the baseline, beside those of the first, and whether
+the verdicts are the same.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from tests.fakes.cluster import free_port, scheduler, worker
 
 ROOT = Path(__file__).parents[1]
 SEED = 20_261_128
-CHANGES = 16
+CHANGES = 40
 EXTRA = ("run", "--short", "--researcher", "queue", "--name", "n", "--cluster")
 
 
@@ -63,8 +64,7 @@ def main() -> None:
 
 def night(folder: Path, data: Path, workers: int, seconds: float, changes: int) -> Journal:
     """The journal of the night with so many workers."""
-    ideas = "".join(f"## Worse by {n}\n\n```knobs\nQUALITY = {0.45 - n / 100:.2f}\n```\n\n" for n in range(changes))
-    repo = make_repo(folder / "person", data, ideas)
+    repo = make_repo(folder / "person", data, "".join(map(idea, range(changes))))
     settings = repo / "trainer" / "settings.py"
     settings.write_text(settings.read_text().replace('"honest"', f'"sleep {seconds:g}"'))
     git(repo, "commit", "--quiet", "--all", "--message=runs that take their time")
@@ -78,6 +78,12 @@ def night(folder: Path, data: Path, workers: int, seconds: float, changes: int) 
             command, cwd=repo, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, check=True
         )
     return read_journal(repo / ".git" / "nightshift" / "n" / "autoresearch.jsonl")
+
+
+def idea(number: int) -> str:
+    """A change for the queue: each fourth has no effect on the score."""
+    knob = f"PADDING = {1 + number}" if number % 4 == 3 else f"QUALITY = {0.45 - number / 1000:.3f}"
+    return f"## {knob}\n\n```knobs\n{knob}\n```\n\n"
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """Commands about what numbers are worth: `calibrate` and `proxy`."""
 
-import os
-
 import click
 from rich.console import Console
 
 from agent import calibrate as calibration
 from agent import cli_read, git, opening, proxy
 from agent.cli_bench import DATA
-from agent.cli_night import MOST_SLOTS
 from agent.experience import Experience, calibrated, conditions, of_calibration, read, under
 from agent.journal import open_journal
 from agent.lab import Lab
 from agent.lock import alone
 from agent.queue import read_queue
 from agent.screen import Screen
+from agent.slots import unmeasured
 from agent.stop import asked_to_stop
 from bench import files, machine
 from bench.data import open_dataset
@@ -49,7 +47,7 @@ def calibrate(seeds: int, target_seconds: float, start: str, short: bool) -> Non
     screen = Screen(Console())
     data = open_dataset(repo.root / DATA)
     fingerprint = machine.fingerprint()
-    slots = min(os.cpu_count() or 1, MOST_SLOTS) if fingerprint.repeatable else 1
+    slots = unmeasured() if fingerprint.repeatable else 1
     with alone(repo, "calibration"):
         base = repo.commit_of(start)
         champion = repo.trainer(base)

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from bench.cluster import Cluster
 
 MOST = 64
-MOST_SLOTS = 4
-"""Of what measures one thing after another: a look at it needs two seeds of champion and candidate at the most."""
 
 
 @click.command("run")

@@ -106,13 +106,14 @@ def diff(experiment_id: str, name: str | None, as_json: bool) -> None:
 
 @click.command("plan")
 @click.option("--hours", required=True, type=click.FloatRange(min=0, min_open=True), help="Of the night to come.")
+@click.option("--slots", type=click.IntRange(min=1), help="Runs side by side; as many as that night had.")
 @NAME
 @JSON
-def plan_night(hours: float, name: str | None, as_json: bool) -> None:
+def plan_night(hours: float, slots: int | None, name: str | None, as_json: bool) -> None:
     """Say how many experiments fit into so many hours, from the speeds measured here."""
     _, journal = latest(name)
     header = journal.header
-    found = plan.plan(hours, journal.in_segment(), header, header.slots if header else 1)
+    found = plan.plan(hours, journal.in_segment(), header, slots or (header.slots if header else 1))
     if as_json:
         print_json(plan.as_json(found))
     else:

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from agent.awake import awake
-from agent.cli_night import MOST_SLOTS
 from agent.row import Row
+from agent.slots import unmeasured
 from bench import blas, bubblewrap, kernels, machine, sandbox
 from bench.errors import NightshiftError
 from bench.profiles import Limits
@@ -95,9 +95,8 @@ def _unlocking() -> str:
 def _memory() -> Row:
     there, limit = psutil.virtual_memory(), Limits().memory_bytes
     fits = there.available // RUN_BYTES
-    wanted = min(os.cpu_count() or 1, MOST_SLOTS)
     told = f"{there.available / 1e9:,.1f} of {there.total / 1e9:,.1f} GB free; a run is ended at {limit / 1e9:.1f} GB"
-    if fits < wanted:
+    if fits < unmeasured():
         few = f"{told}, and one of the shipped trainer takes {RUN_BYTES / 1e9:.1f}"
         return Row("memory", "warn", few, f"nightshift run --slots {max(1, fits)}")
     if limit > there.total:

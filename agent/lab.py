@@ -57,10 +57,10 @@ class Want:
     profile: Profile
     seed: int
 
-    def job(self) -> Job:
+    def job(self, pair: str) -> Job:
         """The run as the bench takes it."""
-        subject = self.subject
-        return Job(tree=subject.tree, profile=self.profile, seed=self.seed, parent=subject.parent, label=subject.label)
+        one = self.subject
+        return Job(one.tree, self.profile, self.seed, parent=one.parent, label=one.label, pair=pair)
 
 
 class Lab:
@@ -134,7 +134,10 @@ class Lab:
         """
         wants = [Want(subject, profile, seed) for seed in seeds for subject in subjects]
         keys = [self._key(want) for want in wants]
-        futures = self._futures(dict(zip(keys, wants, strict=True)))
+        # What is measured afresh is compared by more than bits that are the same everywhere.
+        afresh = any(subject.repeat for subject in subjects)
+        bound = [keys[place - place % len(subjects)] if afresh else "" for place in range(len(keys))]
+        futures = self._futures({key: want.job(pair) for key, want, pair in zip(keys, wants, bound, strict=True)})
         try:
             for key, want in zip(keys, wants, strict=True):
                 if key in futures:
@@ -153,15 +156,15 @@ class Lab:
             for key, want in zip(keys, wants, strict=True)
         ]
 
-    def _futures(self, wants: Mapping[str, Want]) -> dict[str, Future[Measurement]]:
-        """Those of `wants`, by their keys, that are not known: begun now, or under way for somebody else."""
+    def _futures(self, jobs: Mapping[str, Job]) -> dict[str, Future[Measurement]]:
+        """Those of `jobs`, by their keys, that are not known: begun now, or under way for somebody else."""
         with self.lock:
-            missing = [key for key in wants if key not in self.known]
+            missing = [key for key in jobs if key not in self.known]
             for key in missing:
                 if key not in self.under_way:
                     if self.closed:
                         raise Interrupted("stopped before a run began")
-                    self.under_way[key] = self.bench.submit(wants[key].job())
+                    self.under_way[key] = self.bench.submit(jobs[key])
             return {key: self.under_way[key] for key in missing}
 
     def smoke_ahead(self, candidate: Subject, champion: Mapping[str, bytes]) -> None:

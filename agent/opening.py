@@ -153,7 +153,7 @@ def open_night(
 
 def greeting(repo: Repo, header: Header, decided: int, known: Experience, keeper: str | None) -> list[str]:
     """What is said when a night opens: from where, on what, under which conditions."""
-    here = header.fingerprint
+    here, slots = header.fingerprint, f"{header.slots} slot{'s' * (header.slots != 1)}"
     lines = [
         f"night {header.name} " + (f"goes on after {decided} experiments" if decided else "begins"),
         f"  from     {header.base[:7]}, on branch nightshift/{header.name}; your own branch and files stay as they are",
@@ -162,14 +162,14 @@ def greeting(repo: Repo, header: Header, decided: int, known: Experience, keeper
         lines += [
             f"  script   {script.command}; {', '.join(script.files)} may change",
             f"  metric   {script.name}, {script.direction} is better; {UNJUDGED}",
-            f"  machine  {here.processor}, {header.slots} slots",
+            f"  machine  {here.processor}, {slots}",
             f"  sandbox  {header.sandbox}",
             f"  noise    from {SCRIPT_RUNS + BREADTH_PAIRS} runs of the script as it stands",
         ]
     else:
         lines += [
             f"  data     {header.data}",
-            f"  machine  {here.processor}, {header.slots} slots, MLX {here.mlx} on {here.device}, {here.blas}",
+            f"  machine  {here.processor}, {slots}, MLX {here.mlx} on {here.device}, {here.blas}",
             f"  sandbox  {header.sandbox}",
             f"  noise    as {len(known.changes)} changes showed on {known.machine}"
             + ("; provisional: `nightshift calibrate` measures it here" if known.provisional else ""),

@@ -22,8 +22,8 @@ from bench.slots import Slots
 
 MEASURED = "slots.json"
 """Where it is remembered, beside the experience: one line a machine."""
-UNMEASURED = 4
-"""At the most, where nobody measured it and a night is too short for that."""
+MOST_UNMEASURED = 4
+"""Where nobody measured it: memory is shared, and a look needs champion and candidate under two seeds at the most."""
 
 
 class Best(BaseModel):
@@ -53,8 +53,13 @@ def best_slots(
     if known := remembered(path, fingerprint):
         return known
     if short or isinstance(data, Rig):
-        return min(os.cpu_count() or 1, UNMEASURED)
+        return unmeasured()
     return measure(path, fingerprint, tree, data, say)
+
+
+def unmeasured() -> int:
+    """How many are taken on a CPU where nobody measured."""
+    return min(os.cpu_count() or 1, MOST_UNMEASURED)
 
 
 def remembered(path: Path, fingerprint: Fingerprint) -> int | None:

@@ -11,7 +11,6 @@ import os
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -28,6 +27,7 @@ from bench.ground import Ground
 from bench.job import Job, Measurement, Progress
 from bench.measure import PROGRESS
 from bench.order import Card, Order, Outcome
+from bench.places import Place, Places
 from bench.profiles import Profile
 from bench.slots import ENDED, Show, folder_name
 
@@ -46,23 +46,6 @@ def patience(profile: Profile) -> float:
     return profile.limits.total_s + profile.limits.score_s + LATE_S
 
 
-@dataclass(eq=False)
-class Place:
-    """A worker as this night sees it."""
-
-    name: str
-    slots: int
-    runs: set["asyncio.Task[Outcome | None]"] = field(default_factory=set)
-    """Ordered there and not over."""
-    rests: bool = False
-    """No run is to begin there now: one came to nothing, or nothing was heard from it lately."""
-
-    @property
-    def load(self) -> float:
-        """Share of the slots that are in use; all of them where it rests."""
-        return 1.0 if self.rests else len(self.runs) / self.slots
-
-
 class Cluster:
     """The workers of the scheduler at `address` whose ground is `ground`; leaving the context stops what still runs."""
 
@@ -70,7 +53,7 @@ class Cluster:
         self.address, self.ground, self.folder, self.show, self.say = address, ground, folder, show, say
         self.stop, self.closed = Event(), False
         self.topic = f"nightshift-{secrets.token_hex(8)}"
-        self.places: dict[str, Place] = {}
+        self.places = Places()
         self.unfit: dict[str, str] = {}
         """Why a worker that is there is not used, by its address."""
         self.trouble = ""
@@ -86,7 +69,7 @@ class Cluster:
     @property
     def capacity(self) -> int:
         """How many jobs run at a time now; one where no worker is there, for which they wait."""
-        return max(1, sum(place.slots for place in list(self.places.values())))
+        return max(1, self.places.slots)
 
     def submit(self, job: Job) -> Future[Measurement]:
         """Have `job` run as soon as a slot is free somewhere; the future raises what `measure` raises."""
@@ -153,7 +136,7 @@ class Cluster:
         runs: set[asyncio.Task[Outcome | None]] = set()
         try:
             while True:
-                address, place = await self._free()
+                address, place = await self._free(job)
                 if not any(run.done() for run in runs):
                     runs.add(self._order(job, address, place))
                 done, runs = await asyncio.wait(
@@ -165,6 +148,7 @@ class Cluster:
                         return found
                 if not done:
                     self.say(f"{place.name} has not answered for {job.label}: it is run a second time")
+                    self.places.part(job.pair)
         except asyncio.CancelledError:
             if self.stop.is_set():
                 raise Interrupted("stopped before its run ended") from None
@@ -177,15 +161,14 @@ class Cluster:
             if self.closed and not self.waiting:
                 self.stop.set()
 
-    async def _free(self) -> tuple[str, Place]:
-        """A worker with a free slot, once there is one. Raises Interrupted where no run is to begin any more."""
+    async def _free(self, job: Job) -> tuple[str, Place]:
+        """A worker with a free slot for `job`, once there is one. Raises Interrupted where no run is to begin now."""
         while True:
             if self.closed or self.stop.is_set():
                 raise Interrupted("stopped before a run began")
-            idlest = min(self.places.items(), key=lambda one: one[1].load, default=None)
             linked = self.client and self.client.status == "running" and not self.lost.is_set()
-            if linked and idlest and idlest[1].load < 1:
-                return idlest
+            if linked and (found := self.places.free(job.pair)):
+                return found
             await self.changed.wait()
 
     def _order(self, job: Job, address: str, place: Place) -> "asyncio.Task[Outcome | None]":
@@ -257,7 +240,7 @@ class Cluster:
                     self.say(f"no scheduler answers at {self.address} ({error}); it is asked again until one does")
             finally:
                 for place in self.places.values():
-                    self._leave(place)
+                    place.leave()
                 self.places.clear()
                 self.unfit.clear()
             await asyncio.sleep(LOOK_S)
@@ -273,7 +256,7 @@ class Cluster:
             there = {address: one for address, one in seen["workers"].items() if one["status"] == "running"}
             for address in self.places.keys() - there.keys():
                 self.say(f"{self.places[address].name} has left")
-                self._leave(self.places.pop(address))
+                self.places.pop(address).leave()
             latest = max((one["last_seen"] for one in there.values()), default=0.0)
             for address, place in self.places.items():
                 place.rests = latest - there[address]["last_seen"] > SILENT_S
@@ -310,8 +293,3 @@ class Cluster:
         self.unfit[address] = why
         self.places.pop(address, None)
         self.say(f"{name} is not used: {why}")
-
-    def _leave(self, place: Place) -> None:
-        """What was ordered there will never come."""
-        for run in list(place.runs):
-            run.cancel()

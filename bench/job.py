@@ -25,6 +25,9 @@ class Job:
     """Key of the tree whose compiled kernels a first run is lent: the champion's."""
     label: str = "bench"
     """What a person is shown while the run works."""
+    pair: str = ""
+    """Runs of one pair are made on one machine, where there are several: what they cost, or score where repeats are not
+    bit-identical, is compared."""
 
 
 class Progress(BaseModel):

@@ -133,3 +133,17 @@ def test_where_repeats_are_not_bit_identical_a_champion_is_measured_for_each_exp
         champion = laboratory.champion(CHAMPION.tree, experiment, "champion")
         laboratory.run([champion], laboratory.profile("breadth"), [1])
     assert len(bench.jobs) == 2
+
+
+def test_only_what_is_measured_afresh_is_bound_to_one_machine_as_a_pair(tmp_path: Path) -> None:
+    bench = ScriptedBench(score)
+    laboratory = lab(tmp_path / "j.jsonl", bench)
+    breadth = laboratory.profile("breadth")
+    laboratory.run([CANDIDATE, CHAMPION], breadth, [1, 2])
+    afresh = [replace(one, repeat=7) for one in (CANDIDATE, CHAMPION)]
+    laboratory.run(afresh, breadth, [1, 2])
+    bound = [job.pair for job in bench.jobs]
+    assert bound[:4] == [""] * 4
+    first, second = bound[4::2]
+    assert bound[4:] == [first, first, second, second]
+    assert first != second

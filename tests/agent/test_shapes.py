@@ -122,7 +122,7 @@ TYPED = {
     "kb search": ["kb search what is quality worth", "kb search better"],
     "kb show": ["kb show 2505.08823"],
     "log": ["log"],
-    "plan": ["plan --hours 8"],
+    "plan": ["plan --hours 8", "plan --hours 8 --slots 4"],
     "propose": ["propose --idea in-words"],
     "proxy": ["proxy"],
     "replay": ["replay 2"],
@@ -209,6 +209,11 @@ def test_what_a_command_prints_is_what_its_schema_says(words: str, night: Path, 
         jsonschema.validate(said, schema_of(words))
         told = {key: value for key, value in said.items() if value not in ([], {}, None)}
         assert told or words in ("kb check", "stop"), f"nothing was said that could be wrong: {said}"
+
+
+def test_a_plan_is_for_as_many_slots_as_are_asked_for(night: Path, claude: LLMock) -> None:
+    plans = [json.loads(nightshift(night, claude, *typed.split(), "--json")) for typed in TYPED["plan"]]
+    assert [plan["slots"] for plan in plans] == [2, 4]
 
 
 def test_a_key_that_is_not_documented_and_one_that_is_missing_are_found(night: Path, claude: LLMock) -> None:

@@ -12,6 +12,7 @@ from threading import Event
 import psutil
 import pytest
 
+from agent.cli_bench import working_tree
 from bench import cluster as module
 from bench import link
 from bench.cluster import Cluster
@@ -27,7 +28,7 @@ from bench.slots import ENDED
 from bench.worker import Runs
 from tests.conftest import write_text_folder
 from tests.fakes import fake_tree, make_repo
-from tests.fakes.cluster import DASK, Started, free_port, scheduler, started, until, worker
+from tests.fakes.cluster import DASK, ROOT, Started, free_port, scheduler, started, until, worker
 
 SMOKE = profile("short-smoke")
 QUICKLY_S = 15.0
@@ -120,6 +121,17 @@ def test_a_job_gives_elsewhere_what_it_gives_here_to_the_last_bit(here: Here, ni
     assert len((kept / PROGRESS).read_text().splitlines()) == len(night.phases) - 1
 
 
+@pytest.mark.long
+def test_the_shipped_trainer_gives_elsewhere_what_it_gives_here_to_the_last_bit(
+    here: Here, embedded_data: Dataset, tmp_path: Path
+) -> None:
+    shipped = Job(working_tree(ROOT), SMOKE, seed=1, label="the shipped trainer")
+    night = Night(here.address, tmp_path / "runs", Ground.of(embedded_data))
+    with worker(here.address, make_repo(tmp_path / "person", embedded_data.root)), night.link() as bench:
+        found = bench.submit(shipped).result()
+    assert same(found, measure(shipped, embedded_data, tmp_path / "local", lambda word: None, Event()))
+
+
 def test_a_run_that_fails_elsewhere_fails_here_under_its_name(here: Here, night: Night) -> None:
     with worker(here.address, here.repo), night.link() as bench, pytest.raises(RunFailed) as failed:
         bench.submit(job("raise")).result(60)
@@ -135,6 +147,33 @@ def test_two_workers_run_two_jobs_at_a_time(here: Here, night: Night) -> None:
         futures = [bench.submit(job("sleep 4", seed)) for seed in (1, 2)]
         until(lambda: runs_at(one, "sleep 4") and runs_at(two, "sleep 4"))
         assert [future.result(60).steps for future in futures] == [SMOKE.steps] * 2
+
+
+def test_a_pair_is_run_by_one_worker_though_another_is_idle(here: Here, night: Night) -> None:
+    def ordered(seed: int, pair: str) -> Job:
+        return replace(job("sleep 1", seed), pair=pair)
+
+    with worker(here.address, here.repo) as one, worker(here.address, here.repo) as two, night.link() as bench:
+        until(lambda: bench.capacity == 2)
+        for future in [bench.submit(ordered(seed, "a pair")) for seed in (1, 2)]:
+            future.result(60)
+        assert sorted(each.said.count("sleep 1") for each in (one, two)) == [0, 2]
+        for future in [bench.submit(ordered(seed, f"pair {seed}")) for seed in (3, 4)]:
+            future.result(60)
+        assert sorted(each.said.count("sleep 1") for each in (one, two)) == [1, 3]
+
+
+@pytest.mark.long
+def test_a_worker_from_which_nothing_is_heard_gets_no_run(here: Here, night: Night) -> None:
+    with worker(here.address, here.repo) as one, worker(here.address, here.repo) as two, night.link() as bench:
+        until(lambda: bench.capacity == 2)
+        one.process.send_signal(signal.SIGSTOP)
+        until(lambda: any(place.rests for place in bench.places.values()))
+        for future in [bench.submit(job("sleep 1", seed)) for seed in (1, 2)]:
+            future.result(60)
+        assert two.said.count("sleep 1") == 2
+        one.process.send_signal(signal.SIGCONT)
+        until(lambda: not any(place.rests for place in bench.places.values()))
 
 
 def test_a_job_whose_worker_dies_is_run_by_another(here: Here, night: Night, local: Measurement) -> None:

@@ -29,4 +29,13 @@ def gigaflops() -> float:
     return best
 
 
-print(json.dumps({"mlx": version("mlx"), "device": mx.default_device().type.name, "gigaflops": gigaflops()}))
+print(
+    json.dumps(
+        {
+            "mlx": version("mlx"),
+            "device": mx.default_device().type.name,
+            "name": str(mx.device_info().get("device_name", "")),
+            "gigaflops": gigaflops(),
+        }
+    )
+)

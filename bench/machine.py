@@ -25,6 +25,7 @@ class Fingerprint(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     processor: str
+    """Where a GPU of another name computes, that too."""
     blas: str
     compiler: str = "none"
     threads: int
@@ -42,6 +43,8 @@ class Probe(BaseModel):
 
     mlx: str
     device: str
+    name: str
+    """Of the device."""
     gigaflops: float
 
 
@@ -91,9 +94,10 @@ def installed_mlx() -> str:
 @cache
 def fingerprint(threads: int = 1) -> Fingerprint:
     """This machine's fingerprint for runs of `threads` threads."""
-    seen = probe()
+    seen, processor = probe(), _processor()
+    alone = seen.device == "cpu" or seen.name in ("", processor)  # on a Mac both have the chip's name
     return Fingerprint(
-        processor=_processor(),
+        processor=processor if alone else f"{processor} with {seen.name}",
         blas=blas.find().name,
         compiler=kernels.compiler().name,
         threads=threads,

@@ -110,7 +110,7 @@ def run_night(
     else:
         data = open_dataset(repo.root / DATA)
     if cluster:
-        cluster = address_of(cluster, data)
+        cluster = address_of(cluster, data, slots)
     settings = read_settings(repo.root) if asks_claude(researcher) else None
     fingerprint = machine.of_script() if repo.script else machine.fingerprint()
     path = opening.journal_path(repo, name)
@@ -121,12 +121,10 @@ def run_night(
         board.tell()
         watch = Watch(repo, path)
         screen = Screen(Console(), board, lambda: View(watch.look()), log=log)
-        if cluster:
-            slots = 1
-        elif slots is None:
+        if slots is None:
             tree = repo.trainer(repo.commit_of(start or "HEAD"))
             found = opening.experience_path(repo).with_name(MEASURED)
-            slots = best_slots(found, fingerprint, tree, data, screen.say, short=short)
+            slots = best_slots(found, fingerprint, tree, data, screen.say, short=short or bool(cluster))
         journal, header = opening.open_night(
             repo,
             name,
@@ -172,10 +170,12 @@ def run_night(
         screen.say(f"the night ended: {ended}")
 
 
-def address_of(cluster: str, data: Dataset | Rig) -> str:
-    """The scheduler's address in full. Raises UsageError where runs cannot be sent there."""
+def address_of(cluster: str, data: Dataset | Rig, slots: int | None) -> str:
+    """The scheduler's address in full. Raises UsageError where runs cannot be sent there, or not as was asked."""
     if isinstance(data, Rig):
         raise UsageError("a script's night runs on this machine alone: leave --cluster out")
+    if slots is not None:
+        raise UsageError("how many runs a worker makes side by side is its own `--slots`: leave it out here")
     return link.set_up(cluster, "client")
 
 

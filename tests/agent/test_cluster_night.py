@@ -72,6 +72,15 @@ def test_an_address_without_tls_is_refused_in_one_line(
     assert len(refused.stderr.splitlines()) == 1
 
 
+def test_slots_are_asked_for_where_a_worker_is_started(small_data: Dataset, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", small_data.root)
+    refused = nightshift(repo, *WORDS, "tcp://127.0.0.1:8786", "--slots", "8", check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        "nightshift: how many runs a worker makes side by side is its own `--slots`: leave it out here"
+    ]
+
+
 def own_address() -> str:
     """An address of this machine that is not loopback."""
     for found in psutil.net_if_addrs().values():

@@ -13,7 +13,7 @@ from agent.journal import Journal
 from agent.knobs import read_knobs
 from agent.lab import Lab, Subject
 from agent.proposal import SETTINGS, Proposal
-from agent.records import Evidence, Experiment, Regained, Run
+from agent.records import Evidence, Experiment, Run
 from agent.scope import TRAINER, Scope
 from agent.tree import Tree
 from agent.twins import without_stale
@@ -142,15 +142,23 @@ def attempt(this: Attempt, laboratory: Lab, repo: Repo, journal: Journal) -> Exp
         return this.record(Verdict("checks_failed" if refused else "crash", failure.reason, failure.detail))
 
 
-def measure_ahead(this: Attempt, laboratory: Lab, repo: Repo, decided: Sequence[Experiment]) -> None:
+def measure_ahead(this: Attempt, laboratory: Lab, repo: Repo, decided: Sequence[Experiment]) -> bool:
     """Have the runs measured that `attempt` will ask for, as far as can be told from what is `decided` by now.
 
-    What a candidate's own fault is, `attempt` finds again.
+    What a candidate's own fault is, `attempt` finds again. Returns whether it `hinges` on its champion.
     """
     size = laboratory.profile("smoke").size
-    with contextlib.suppress(Refusal):
+    try:
         this.tree = candidate_tree(this.proposal, this.champion.tree, size, decided, repo.scope)
-        with_other_seeds(lambda: _measure(this, laboratory, decided, ahead=True))
+        found = with_other_seeds(lambda: _measure(this, laboratory, decided, ahead=True))
+    except Refusal:
+        return hinges("checks_failed", this.runs)
+    return hinges(found.status, this.runs)
+
+
+def hinges(status: str, runs: Sequence[Run]) -> bool:
+    """Whether another champion has it judged anew: what passed does, and what did not fit; the rest stands."""
+    return status == "keep" or not runs
 
 
 def apply_and_commit(this: Attempt, repo: Repo, decided: Sequence[Experiment], size: str) -> None:
@@ -277,30 +285,6 @@ def _before_and_after(evidence: Evidence) -> tuple[str, str]:
     if yardstick.judged:
         return f"Val-Bpb-Before: {before}", f"Val-Bpb-After: {after}"
     return f"Unjudged-Before: {yardstick.name} {before}", f"Unjudged-After: {yardstick.name} {after}"
-
-
-def regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
-    """Measure a kept change against the champion it replaced, on seeds that had no part in its being kept.
-
-    They are the first that later candidates meet it under, so that its own runs serve again.
-    """
-    return with_other_seeds(lambda: _regain(kept, laboratory, repo))
-
-
-def _regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
-    confirm, champion, parent = laboratory.profile("confirm"), repo.trainer(kept.sha), repo.trainer(kept.parent)
-    label = f"{kept.id} regained"
-    subjects = [
-        replace(laboratory.champion(champion, kept.run + 1, label), role="candidate"),
-        laboratory.champion(parent, kept.run + 1, f"{label} by {kept.parent[:7]}"),
-    ]
-    runs = laboratory.run(subjects, confirm, laboratory.seeds(champion, confirm, verdict.FRESH_PAIRS, parent))
-    noise = laboratory.experience(laboratory.journal.in_segment()).noise("confirm", kept.lane)
-    try:
-        evidence = verdict.weigh(confirm.name, lab.pairs(runs), noise, laboratory.header.unjudged)
-    except RunFailed as failure:  # the kept change is the champion now
-        raise ChampionFails(str(failure)) from failure
-    return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=evidence)
 
 
 def message(tried: Proposal, *trailers: str) -> str:

@@ -3,18 +3,25 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
+from typing import Protocol, TypeVar
 
-Background = Callable[[Callable[[], None]], "Future[None]"]
+T = TypeVar("T")
 
 
-def in_background(work: Callable[[], None]) -> "Future[None]":
+class Background(Protocol):
+    """How work is put aside: in a thread, or in a test's own world."""
+
+    def __call__(self, work: Callable[[], T], /) -> "Future[T]":
+        """Do `work` some time; the future gives what it gave, or raises what it raised."""
+
+
+def in_background(work: Callable[[], T], /) -> "Future[T]":
     """Do `work` in a thread that does not keep the process from ending."""
-    future: Future[None] = Future()
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            work()
-            future.set_result(None)
+            future.set_result(work())
         except BaseException as error:  # whoever takes the result gets it
             future.set_exception(error)
 

@@ -120,10 +120,10 @@ class Journal:
 
     @property
     def not_regained(self) -> Experiment | None:
-        """The last keep of the open segment, where its gain was not measured afresh yet and it stands."""
-        keeps = [one for one in self.in_segment() if one.status == "keep" and one.source != "baseline"]
-        open_ = keeps and keeps[-1].id not in self.regained and keeps[-1].id not in self.reverted
-        return keeps[-1] if open_ else None
+        """The first keep of the open segment that stands and whose gain was not measured afresh yet."""
+        keeps = (one for one in self.in_segment() if one.status == "keep" and one.source != "baseline")
+        done = {*self.regained, *self.reverted}
+        return next((one for one in keeps if one.id not in done), None)
 
     @property
     def audited(self) -> Audited | None:

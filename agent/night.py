@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.attempt import Champion, attempt, keep, regain
+from agent.attempt import Champion, attempt, hinges, keep
 from agent.background import Background, in_background
 from agent.branch import follow
+from agent.gain import regain
 from agent.git import Repo
 from agent.journal import Journal
 from agent.lab import Lab
@@ -44,7 +45,7 @@ def run(night: Night) -> str:
     """Work until a limit is reached or no idea is left; returns why it ended."""
     with Window(night.repo, night.journal, night.lab, night.background) as window:
         while True:
-            if kept := night.journal.not_regained:
+            while (kept := night.journal.not_regained) and window.is_past(kept):
                 night.journal.append(regain(kept, night.lab, night.repo))
             ended = begin(night, window)
             if not window.places:
@@ -75,16 +76,17 @@ def settle(night: Night, window: Window) -> None:
     place = window.next()
     this = window.attempt(place, place.champion)
     experiment = attempt(this, night.lab, night.repo, night.journal)
-    stands = experiment.runs and experiment.status != "keep"
-    if night.journal.champion != this.champion.sha and not stands:
+    if night.journal.champion != this.champion.sha and hinges(experiment.status, experiment.runs):
         this = window.attempt(place, current_champion(night))
         experiment = attempt(this, night.lab, night.repo, night.journal)
     if experiment.status == "keep":
         experiment = keep(experiment, this, night.repo)
     night.journal.append(experiment)
     night.tell(experiment)
-    if experiment.status == "keep" and (problem := follow(night.repo, night.lab.header.name, night.journal)):
-        night.say(problem)
+    if experiment.status == "keep":
+        window.move(current_champion(night), experiment)
+        if problem := follow(night.repo, night.lab.header.name, night.journal):
+            night.say(problem)
 
 
 def current_champion(night: Night) -> Champion:

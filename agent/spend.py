@@ -1,7 +1,7 @@
 """What a night took: device time by what it was for, and dollars by what they were asked for. Pure: records in."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.calls import Reserved, Spent
@@ -37,18 +37,21 @@ class Money:
     """Dollars they can have cost: more than `usd` where an answer was cut off."""
 
 
-def device_time(records: Iterable[AnyRecord]) -> list[Time]:
+def device_time(records: Sequence[AnyRecord]) -> list[Time]:
     """Runs by kind, in the order that an experiment passes through; a kind without runs is left out."""
     runs = list(_kinds(records))
     groups = ((kind, [one for of, one in runs if of == kind]) for kind in KINDS)
     return [_time(kind, those) for kind, those in groups if those]
 
 
-def _kinds(records: Iterable[AnyRecord]) -> Iterator[tuple[str, Measured]]:
-    """Every measured run with what it was for, which the line that closes it tells."""
+def _kinds(records: Sequence[AnyRecord]) -> Iterator[tuple[str, Measured]]:
+    """Every measured run with what it was for: the line that closes it tells, or it is a fresh one of a keep."""
     waiting: list[Measured] = []
+    afresh = _afresh(records)
     for record in records:
         match record:
+            case Measured() if (record.profile, record.seed, record.tree) in afresh:
+                yield "fresh pairs", record
             case Measured():
                 waiting.append(record)
             case Experiment() | Regained() | Audited() | Transferred() | Header():
@@ -61,12 +64,20 @@ def _kind(run: Measured, closing: AnyRecord) -> str:
     stage = stage_of(run.profile)
     if isinstance(closing, Experiment) and closing.source == "baseline" and run.tree == closing.tree:
         return "baseline"
-    return "fresh pairs" if isinstance(closing, Regained) and _of(run, closing) else stage
+    return stage
 
 
-def _of(run: Measured, kept: Regained) -> bool:
-    """Whether it was for the pairs after that keep: others may have been under way."""
-    return run.profile == kept.evidence.profile and run.seed in {pair.seed for pair in kept.evidence.pairs}
+def _afresh(records: Sequence[AnyRecord]) -> set[tuple[str, int, str]]:
+    """Profile, seed and tree of what was measured of keeps to say how much they gained: beside others, perhaps."""
+    decided = [one for one in records if isinstance(one, Experiment)]
+    kept, trees = {one.id: one for one in decided}, {one.sha: one.tree for one in decided}
+    pairs = [
+        (gain.evidence.profile, pair.seed, kept[gain.id])
+        for gain in records
+        if isinstance(gain, Regained) and gain.id in kept
+        for pair in gain.evidence.pairs
+    ]
+    return {(name, seed, tree) for name, seed, one in pairs for tree in (one.tree, trees.get(one.parent, ""))}
 
 
 def _time(kind: str, runs: Sequence[Measured]) -> Time:

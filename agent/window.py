@@ -19,11 +19,12 @@ from typing import NamedTuple, Self
 from agent import proposal
 from agent.attempt import Attempt, Champion, measure_ahead
 from agent.background import Background, in_background
+from agent.gain import fresh_runs
 from agent.git import Repo
 from agent.journal import Journal
 from agent.lab import Lab
 from agent.proposal import Proposal
-from agent.records import Begun, Experiment
+from agent.records import Begun, Experiment, Run
 from bench import clock
 from bench.errors import Interrupted
 
@@ -37,10 +38,12 @@ class Place(NamedTuple):
     """An experiment under way."""
 
     run: int
+    after: int
+    """How many were decided when it began."""
     champion: Champion
     proposal: Proposal
-    measured: "Future[None]"
-    """Done once its runs are."""
+    measured: "Future[bool]"
+    """Done once its runs are; whether its verdict hinges on its champion."""
     since: float
     """On the clock that never steps back: since when it is charged for the night's time."""
 
@@ -54,6 +57,8 @@ class Window:
     lab: Lab
     background: Background = in_background
     places: deque[Place] = field(default_factory=deque)
+    afresh: list["Future[list[Run]]"] = field(default_factory=list)
+    """What is measured meanwhile of keeps, to say how much they gained."""
     left: deque[Begun] = field(default_factory=deque)
     """Begun before the night was cut, and not decided: they come first, as they were."""
     turn: float = 0.0
@@ -84,7 +89,7 @@ class Window:
         begun = self.left.popleft()
         decided = [one for one in self.journal.in_segment() if one.run <= begun.after]
         champion = Champion(begun.champion, self.repo.trainer(begun.champion))
-        self._work(begun.number, champion, proposal.decode(begun.proposal), decided)
+        self._work(begun.number, begun.after, champion, proposal.decode(begun.proposal), decided)
         return True
 
     def begin(self, champion: Champion, found: Proposal) -> None:
@@ -96,7 +101,7 @@ class Window:
             self.journal.append(
                 Begun(timestamp=clock.now_ms(), number=run, champion=champion.sha, after=after, proposal=word)
             )
-        self._work(run, champion, found, self.journal.in_segment())
+        self._work(run, after, champion, found, self.journal.in_segment())
 
     def next(self) -> Place:
         """The oldest, once its runs are measured; it is under way no more. Raises what they raised."""
@@ -111,15 +116,35 @@ class Window:
         name = f"{header.name}-{place.run:04d}"
         return Attempt(name, place.run, segment, champion, place.proposal, place.since, unjudged=header.unjudged)
 
-    def _work(self, run: int, champion: Champion, found: Proposal, decided: Sequence[Experiment]) -> None:
-        place = Place(run, champion, found, Future(), clock.monotonic())
+    def move(self, champion: Champion, kept: Experiment) -> None:
+        """The champion moved: have measured on it whatever hinges on that, and the fresh pairs of what was kept."""
+        if self.places:
+            decided = self.journal.in_segment()
+            self.places = deque(self._again(place, champion, decided) for place in self.places)
+            self.afresh.append(self.background(lambda: fresh_runs(kept, self.lab, self.repo, ahead=True)))
+
+    def is_past(self, kept: Experiment) -> bool:
+        """Whether all that was begun before that keep is settled: then what it gained is journalled."""
+        after = [*(place.after for place in self.places), *(begun.after for begun in self.left)]
+        return all(decided >= kept.run for decided in after)
+
+    def _work(self, run: int, after: int, champion: Champion, found: Proposal, decided: Sequence[Experiment]) -> None:
+        place = Place(run, after, champion, found, Future(), clock.monotonic())
         if self.depth > 1:
             this = self.attempt(place, champion)
             ahead = self.background(lambda: measure_ahead(this, self.lab, self.repo, decided))
             place = place._replace(measured=ahead)
         else:
-            place.measured.set_result(None)
+            place.measured.set_result(False)
         self.places.append(place)
+
+    def _again(self, place: Place, champion: Champion, decided: Sequence[Experiment]) -> Place:
+        this = self.attempt(place, champion)
+
+        def ahead() -> bool:
+            return place.measured.result() and measure_ahead(this, self.lab, self.repo, decided)
+
+        return place._replace(measured=self.background(ahead))
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +154,7 @@ class Window:
     ) -> None:
         if self.places:
             self.lab.close()
-        ends = [place.measured.exception() for place in self.places]
+        ends = [*(place.measured.exception() for place in self.places), *(one.exception() for one in self.afresh)]
         if isinstance(error, Interrupted):  # the others were cut off because of what one of them died of
             for other in ends:
                 if other and not isinstance(other, Interrupted):

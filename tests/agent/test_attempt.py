@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.attempt import SPARE_SEEDS, Attempt, Champion, attempt, regain
+from agent.attempt import SPARE_SEEDS, Attempt, Champion, attempt
+from agent.gain import regain
 from agent.git import Repo, here
 from agent.journal import Journal, open_journal
 from agent.lab import Lab

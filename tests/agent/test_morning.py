@@ -145,6 +145,7 @@ def test_rates_count_the_keeps_that_stand_among_all_tries() -> None:
 
 
 def test_a_run_belongs_to_what_closes_it() -> None:
+    fresh = AFRESH.evidence.pairs[0].seed
     records: list[AnyRecord] = [
         measured("short-smoke", 1, "t0"),
         measured("short-confirm", 2, "t0"),
@@ -154,9 +155,11 @@ def test_a_run_belongs_to_what_closes_it() -> None:
         experiment(2, "crash", reason="diverged"),
         measured("short-breadth", 5),
         measured("short-confirm", 6),
-        KEPT,
-        measured("short-confirm", 7),  # of another experiment, under way beside
-        measured("short-confirm", AFRESH.evidence.pairs[0].seed, cpu_s=5.0),
+        KEPT.model_copy(update={"tree": "k"}),
+        measured("short-confirm", fresh, "k", cpu_s=5.0),
+        measured("short-confirm", fresh, "t6"),  # of another experiment, under way beside
+        experiment(6, "discard", tree="t6"),
+        measured("short-confirm", fresh, "t0", cpu_s=5.0),
         AFRESH,
         measured("short-audit", 8),
         audited(-0.01, -0.012),
@@ -164,9 +167,9 @@ def test_a_run_belongs_to_what_closes_it() -> None:
     ]
     told = {one["kind"]: one for one in tell(journal(*records))["time"]}
     assert list(told) == ["baseline", "smoke", "breadth", "confirm", "fresh pairs", "audit"]
-    assert [one["runs"] for one in told.values()] == [2, 2, 2, 2, 1, 1]
+    assert [one["runs"] for one in told.values()] == [2, 2, 2, 2, 2, 1]
     assert (told["smoke"]["failed"], told["smoke"]["cpu_s"]) == (1, 2.0)
-    assert told["fresh pairs"]["cpu_s"] == 5.0
+    assert told["fresh pairs"]["cpu_s"] == 10.0
 
 
 def test_dollars_stand_by_strategy_and_what_came_to_nothing_apart() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from agent.git import here
 from agent.journal import Journal
+from agent.records import Experiment, Regained
 from agent.researchers import Search
 from bench.data import Dataset
 from bench.errors import Interrupted, MachineError
@@ -19,7 +20,7 @@ from tests.chaos.intact import facts
 from tests.fakes import fake_tree
 from tests.fakes.house import score, value
 from tests.fakes.stack import RUN_S, Stack, build_stack, ideas
-from tests.fakes.world import World
+from tests.fakes.world import EPOCH_MS, World
 
 Build = Callable[..., Stack]
 BETTER, WORSE, WITHOUT = ("QUALITY", 0.9), ("QUALITY", 0.2), ("NUDGE", 0.5)
@@ -86,6 +87,22 @@ def test_what_passed_is_confirmed_on_the_champion_that_came_meanwhile(stack: Bui
     assert second.confirm
     assert second.confirm.champion_bpb < first.confirm.champion_bpb - 0.1, "the champion of its pairs is the new one"
     assert journal.champion == second.sha
+
+
+def test_after_a_keep_others_go_on_while_its_gain_and_what_hinges_on_it_are_measured(stack: Build) -> None:
+    queue = ideas([("QUALITY", 0.7)], [("NUDGE", 0.1)], [BETTER], [("NUDGE", 0.3)])
+    there = stack(queue, 4, seconds=lambda job: RUN_S * (20 if value(job, "NUDGE") == 0.1 else 1))
+    journal = there.night()
+    _, first, slow, second, last = journal.experiments
+    assert [first.status, slow.status, second.status, last.status] == ["keep", "discard", "keep", "discard"]
+    settled = (slow.timestamp - EPOCH_MS) / 1000
+    gains = [begins for begins, job in there.bench.jobs if f"{first.id} regained" in job.label]
+    again = [begins for begins, job in there.bench.jobs if job.parent == first.tree]
+    assert gains
+    assert again
+    assert max(*gains, *again) < settled, "what was slow held up neither"
+    told = [one.id for one in journal.records if isinstance(one, Experiment | Regained)]
+    assert told[-3:] == [last.id, first.id, second.id], "gains, once all that was begun before is settled"
 
 
 def test_what_passed_and_is_worse_than_the_champion_that_came_meanwhile_is_not_kept(stack: Build) -> None:

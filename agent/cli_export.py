@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from agent import cli_read, git, history, packing, submission, tracker
@@ -18,6 +19,8 @@ from bench.profiles import Profile, golf
 from bench.slots import Slots
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+OF_A_SUBMISSION = ("commit", "steps", "hours", "seed", "settings", "github_id")
+"""Options that mean nothing for a night's export."""
 
 
 @click.command()
@@ -37,7 +40,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Of a submission's run.")
 @click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="Override a knob in a submission's run.")
 @click.option("--github-id", default="", help="Your account, for submission.json.")
+@click.pass_context
 def export(
+    context: click.Context,
     tsv: bool,
     wandb: Path | None,
     entry: Path | None,
@@ -61,6 +66,10 @@ def export(
         folder = submit(repo, repo.commit_of(ref), golf(steps, hours), seed, settings, github_id, entry)
         click.echo(f"written to {folder}; its README begins with what does not meet the challenge's conditions")
         return
+    for option in context.command.params:
+        typed = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if typed and option.name in OF_A_SUBMISSION:
+            raise UsageError(f"{option.opts[0]} is for --submission DIR: leave it out here")
     _, journal = cli_read.latest(name)
     if wandb is None:
         click.echo(history.to_tsv(journal.experiments), nl=False)

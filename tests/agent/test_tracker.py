@@ -147,3 +147,12 @@ def test_one_form_is_to_be_chosen(tmp_path: Path) -> None:
     for words in ([], ["--tsv", "--wandb", "runs"]):
         said = nightshift(repo, "export", *words, check=False).stderr
         assert said == "nightshift: choose one of --tsv, --wandb DIR and --submission DIR\n"
+
+
+@pytest.mark.parametrize(
+    "option", ["--commit=HEAD", "--steps=5", "--hours=1", "--seed=2", "--set=A=1", "--github-id=me"]
+)
+def test_what_is_for_a_submission_alone_is_refused_elsewhere(option: str, tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "person", tmp_path)
+    said = nightshift(repo, "export", "--tsv", option, check=False).stderr
+    assert said == f"nightshift: {option.partition('=')[0]} is for --submission DIR: leave it out here\n"

@@ -218,6 +218,7 @@
       title: field("title", "Title", "input", { type: "text", maxlength: "200", required: true, "aria-required": "true", autocomplete: "off" }),
       text: field("text", "What and why", "textarea", { rows: "3" }),
       knobs: field("knobs", "Knobs, a line each", "textarea", { rows: "2", class: "mono", placeholder: "BETA2 = 0.99", spellcheck: "false" }),
+      diff: field("diff", "Or a unified diff", "textarea", { rows: "2", class: "mono", placeholder: "--- a/trainer/model.py", spellcheck: "false", wrap: "off" }),
       lane: field("lane", "Lane", "input", { type: "text", list: "lanes", maxlength: "200", placeholder: "other" }),
       priority: field("priority", "Priority; lower runs first", "input", { type: "number", value: "100", step: "1" }),
     };
@@ -245,7 +246,7 @@
       const idea = Object.fromEntries(Object.entries(fields).map(([name, { input }]) => [name, input.value]));
       add.disabled = true;
       try {
-        await ask("/ideas", { ...idea, lane: idea.lane || "other", priority: Number(idea.priority || "100") });
+        await ask("/ideas", { ...idea, diff: idea.diff.trim() ? idea.diff : null, lane: idea.lane || "other", priority: Number(idea.priority || "100") });
         say(`${idea.title.trim()} is in the queue.`);
         made.reset();
         fields.title.input.focus();

@@ -173,6 +173,14 @@ def test_what_is_wrong_with_an_idea_is_said_beside_its_field(repo: git.Repo, wat
     assert [one for one in shown.complaints if "422" not in one] == []
 
 
+def test_an_idea_may_be_a_diff(repo: git.Repo, watch: Open) -> None:
+    page = watch().page
+    patch = "--- a/trainer/settings.py\n+++ b/trainer/settings.py\n@@ -1 +1 @@\n-QUALITY = 0.5\n+QUALITY = 0.6"
+    fill(page, title="Of lines", diff=patch)
+    expect(page.locator("ol.ideas")).to_contain_text("Of lines")
+    assert f"```diff\n{patch}\n```" in (repo.root / IDEAS).read_text()
+
+
 def test_priority_and_retirement_keep_the_focus_and_hold(repo: git.Repo, watch: Open) -> None:
     (repo.root / IDEAS).write_text(MANY)
     page = watch().page

@@ -70,8 +70,7 @@ def begin(night: Night, window: Window) -> str:
 def settle(night: Night, window: Window) -> None:
     """Decide the oldest experiment under way, and record it.
 
-    Where the champion was replaced since it began, what was measured and did not pass stands. All else is judged once
-    more, in full, on the new champion: what passed, and what did not fit the old one.
+    Where the champion was replaced since it began, what hinges on that is judged once more, in full, on the new one.
     """
     place = window.next()
     this = window.attempt(place, place.champion)
@@ -83,10 +82,9 @@ def settle(night: Night, window: Window) -> None:
         experiment = keep(experiment, this, night.repo)
     night.journal.append(experiment)
     night.tell(experiment)
-    if experiment.status == "keep":
-        window.move(current_champion(night), experiment)
-        if problem := follow(night.repo, night.lab.header.name, night.journal):
-            night.say(problem)
+    window.settled(experiment)
+    if experiment.status == "keep" and (problem := follow(night.repo, night.lab.header.name, night.journal)):
+        night.say(problem)
 
 
 def current_champion(night: Night) -> Champion:

@@ -116,12 +116,12 @@ class Window:
         name = f"{header.name}-{place.run:04d}"
         return Attempt(name, place.run, segment, champion, place.proposal, place.since, unjudged=header.unjudged)
 
-    def move(self, champion: Champion, kept: Experiment) -> None:
-        """The champion moved: have measured on it whatever hinges on that, and the fresh pairs of what was kept."""
-        if self.places:
-            decided = self.journal.in_segment()
+    def settled(self, this: Experiment) -> None:
+        """Where it is the champion now, have measured on it whatever hinges on that, and its own fresh pairs."""
+        if this.status == "keep" and self.places:
+            champion, decided = Champion(this.sha, self.repo.trainer(this.sha)), self.journal.in_segment()
             self.places = deque(self._again(place, champion, decided) for place in self.places)
-            self.afresh.append(self.background(lambda: fresh_runs(kept, self.lab, self.repo, ahead=True)))
+            self.afresh.append(self.background(lambda: fresh_runs(this, self.lab, self.repo, ahead=True)))
 
     def is_past(self, kept: Experiment) -> bool:
         """Whether all that was begun before that keep is settled: then what it gained is journalled."""

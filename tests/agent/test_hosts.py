@@ -18,12 +18,14 @@ from tests.fakes.hosts import Host, hosts, possible
 CUT_S = 30.0
 """As long as a scheduler waits for a silent link unless it is told otherwise."""
 NIGHT_S = 400.0
+MANY = range(11, 23)
+"""Four are under way at a time: what is waited for cannot be over before the one before is."""
 IDEAS = "# The queue\n" + "".join(
-    f'\n## Worse and sleepy {n}\n\n```knobs\nQUALITY = 0.{n}\nBEHAVIOUR = "sleep 4"\n```\n' for n in range(1, 5)
+    f'\n## Worse and sleepy {n}\n\n```knobs\nQUALITY = 0.{n}\nBEHAVIOUR = "sleep 4"\n```\n' for n in MANY
 )
 EXPECTED = [
     ("baseline", "keep", "baseline"),
-    *((f"Worse and sleepy {n}", "discard", "worse_at_breadth") for n in range(1, 5)),
+    *((f"Worse and sleepy {n}", "discard", "worse_at_breadth") for n in MANY),
 ]
 
 
@@ -63,13 +65,13 @@ def test_a_killed_worker_a_cut_link_and_a_new_scheduler_lose_nothing_and_double_
 
         workers.append((host, stack.enter_context(worker(address, repo, ours, host.inside))))
         everybody.append(workers[-1][1])
-        host, _ = at_work("n-0003")
+        host, _ = at_work("n-0007")
         host.link("down")
         time.sleep(CUT_S)
         host.link("up")
-        until(lambda: "n-0003 DISCARD" in night.said, NIGHT_S)
+        until(lambda: "n-0007 DISCARD" in night.said, NIGHT_S)
 
-        at_work("n-0004")
+        at_work("n-0012")
         first.kill()
         stack.enter_context(scheduler(address, tmp_path, ours, head.inside))
         until(lambda: night.process.poll() is not None, NIGHT_S)

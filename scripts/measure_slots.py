@@ -54,6 +54,8 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=len(CHANGES))
     parser.add_argument("--data", type=Path, default=ROOT / "data")
     asked = parser.parse_args()
+    if not asked.data.is_dir():
+        sys.exit(f"there is no data in {asked.data}: type `make data`")
     here = machine.fingerprint()
     print(f"python {' '.join(sys.argv)}")
     print(f"{here.processor}, {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}")

@@ -1,4 +1,4 @@
-"""What a kept change gained: measured once more, on seeds that had no part in its being kept."""
+"""What a kept change gained: the pairs that won were picked for being good, so it is measured once more."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def _regain(kept: Experiment, laboratory: Lab, repo: Repo) -> Regained:
     noise = laboratory.experience(laboratory.journal.in_segment()).noise("confirm", kept.lane)
     try:
         evidence = verdict.weigh(runs[0].profile, lab.pairs(runs), noise, laboratory.header.unjudged)
-    except RunFailed as failure:  # the kept change is the champion now
+    except RunFailed as failure:  # the kept change is in the champion now
         raise ChampionFails(str(failure)) from failure
     return Regained(timestamp=clock.now_ms(), id=kept.id, evidence=evidence)
 

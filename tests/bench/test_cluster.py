@@ -18,7 +18,7 @@ from bench import link
 from bench.cluster import Cluster
 from bench.corpus import prepare
 from bench.data import Dataset
-from bench.errors import Interrupted, MachineError, RunFailed, UsageError
+from bench.errors import Interrupted, MachineError, RunFailed
 from bench.ground import Ground
 from bench.job import Job, Measurement, Progress
 from bench.measure import PROGRESS, measure
@@ -213,12 +213,6 @@ def test_a_worker_without_a_scheduler_says_so_waits_and_can_be_ended(repo: Path)
         assert one.process.wait(QUICKLY_S) == 0
 
 
-def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "find_spec", lambda name: None)
-    with pytest.raises(MachineError, match="pip install 'nightshift"):
-        link.set_up("tcp://127.0.0.1:8786", "client")
-
-
 @pytest.mark.parametrize("how", ["stop", "cancel", "leave"])
 def test_a_job_that_nobody_waits_for_ends_at_its_worker(how: str, here: Here, night: Night) -> None:
     with worker(here.address, here.repo) as one:
@@ -357,32 +351,6 @@ def test_a_slow_worker_is_overtaken_and_its_late_answer_dropped(
             assert bench.submit(job(seed=2)).result(60).steps == SMOKE.steps
     assert night.told("it is run a second time")
     assert night.phases.count(ENDED) == 2
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("tcp://10.1.2.3:8786", "write tls://10.1.2.3:8786"),
-        ("0.0.0.0:8786", "write tls://0.0.0.0:8786"),
-        ("tcp://localhost.example.org:8786", "whoever reaches a scheduler runs code"),
-        ("tcp://[fd00::1]:8786", "write tls://[fd00::1]:8786"),
-        ("tls://10.1.2.3:8786", "needs certificates"),
-        ("inproc://10.1.2.3:8786", "is no scheduler's address"),
-        ("ws://127.0.0.1:8786", "is no scheduler's address"),
-        ("127.0.0.1", "is no scheduler's address"),
-        ("tcp://127.0.0.1:no", "is no scheduler's address"),
-        ("", "is no scheduler's address"),
-    ],
-)
-def test_an_address_that_is_not_safe_is_refused_in_one_line(address: str, words: str) -> None:
-    with pytest.raises(UsageError, match=r"^[^\n]*$") as refused:
-        link.set_up(address, "worker")
-    assert words in str(refused.value)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:8786", "tcp://127.0.0.1:8786", "tcp://localhost:8786", "[::1]:8786"])
-def test_loopback_is_allowed_as_it_is(address: str) -> None:
-    assert link.set_up(address, "client") == f"tcp://{address.rpartition('//')[2]}"
 
 
 def test_an_order_that_names_more_than_it_may_is_refused(small_data: Dataset) -> None:
